@@ -1,0 +1,423 @@
+//! The graph of a program: what depends on what, and how urgently.
+//!
+//! A node computes one state from its operands. An edge runs from an operand to the node that uses it, and says at which
+//! place ([`Edge::slot`]) and when: a *strict* operand is computed before the node, a *lazy* one only if the node asks
+//! for it (the branches of an `if`, what follows in an `after`). So the order that `after` promises is an edge like
+//! any other, and a branch that is not taken never runs.
+//!
+//! Invariants, checked by [`OpGraph::check`]: the graph has no cycle; a node has as many operands as its op takes, in
+//! slots without gaps. A program whose steps refer to each other in a circle has an [`Op::Recall`] where the circle
+//! closes, which is no edge.
+
+use std::fmt;
+use std::sync::Arc;
+
+use petgraph::Direction;
+use petgraph::stable_graph::{EdgeIndex, NodeIndex, StableDiGraph};
+use petgraph::visit::EdgeRef;
+
+use super::methods::{self, Method, Receiver, Shape};
+use crate::error::{Error, Kind, Result};
+use crate::value::{Class, Id, Link, State};
+
+/// Identifies a node of one graph.
+pub type NodeId = NodeIndex<u32>;
+
+/// When an operand is computed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Demand {
+    /// Before the node that uses it.
+    Strict,
+    /// Only if, and not before, the node asks for it.
+    Lazy,
+}
+
+/// An edge from an operand to the node that uses it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Edge {
+    pub slot: u32,
+    pub demand: Demand,
+}
+
+/// What is called.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Target {
+    /// Operand 0, and the path of an entry or a method below it.
+    Value(Arc<[Id]>),
+    /// The static method at this path.
+    Static(&'static str),
+    /// A class: a cast of the key.
+    Cast(Class),
+    /// A path of another host.
+    Remote(Link),
+}
+
+/// What a node computes.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Op {
+    /// A state that is known.
+    Const(State),
+    /// A literal of the request, by its index.
+    Param(u32),
+    /// A parameter of the op, by its index in [`OpGraph::inputs`].
+    Input(u32),
+    /// A tuple of the operands.
+    Tuple,
+    /// A map of the operands under these names.
+    Map(Arc<[Id]>),
+    /// A call. Operands: the subject, if the target is a value, then the arguments.
+    Call(Target, Shape),
+    /// Operands: condition, then, or else; the last two are lazy.
+    If,
+    /// Operands: condition, this many lazy values, one lazy case more.
+    Case(u32),
+    /// Operands: when, then; the latter is lazy.
+    After,
+    /// Operands: condition, step, state.
+    While,
+    /// A closure. Operands: the captured states under these names, then the op.
+    With(Arc<[Id]>),
+    /// The operand, which must be a value since it is used as a key.
+    Key,
+    /// The value of a node further up the chain of demands: where a circle of names closes.
+    Recall(NodeId),
+    /// An error, if it is ever asked for.
+    Fail(Error),
+    /// Raises an error of this kind. Operands: the message, and perhaps the stack; both are lazy, because an error whose
+    /// message cannot be resolved is raised all the same.
+    Raise(Kind, u32),
+}
+
+impl Op {
+    /// The number of operands of which it is known.
+    fn arity(&self) -> Option<usize> {
+        Some(match self {
+            Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Recall(_) | Op::Fail(_) => 0,
+            Op::Tuple => return None,
+            Op::Map(names) => names.len(),
+            Op::Call(Target::Value(_), shape) => 1 + shape.arity(),
+            Op::Call(_, shape) => shape.arity(),
+            Op::If | Op::While => 3,
+            Op::Case(values) => 2 + 2 * *values as usize,
+            Op::After => 2,
+            Op::With(names) => names.len() + 1,
+            Op::Key => 1,
+            Op::Raise(_, operands) => *operands as usize,
+        })
+    }
+
+    /// When the operand at `slot` is computed.
+    pub fn demand(&self, slot: usize) -> Demand {
+        match self {
+            Op::If | Op::After | Op::Case(_) if slot > 0 => Demand::Lazy,
+            Op::Raise(..) => Demand::Lazy,
+            _ => Demand::Strict,
+        }
+    }
+}
+
+/// The steps that led to a node, for the stack of an error: its own first.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trail {
+    pub step: Id,
+    /// The step that called the op that this step belongs to, once that op was inlined.
+    pub caller: Option<Arc<Trail>>,
+}
+
+impl Trail {
+    /// The contexts of an error that happened here, innermost first.
+    pub fn contexts(self: &Arc<Self>) -> impl Iterator<Item = String> {
+        std::iter::successors(Some(self), |trail| trail.caller.as_ref())
+            .map(|trail| format!("while resolving {}", trail.step))
+    }
+}
+
+/// One computation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub op: Op,
+    /// The most specific class of the result that is known.
+    pub class: Class,
+    pub trail: Option<Arc<Trail>>,
+}
+
+/// The graph of one program or op.
+#[derive(Clone, Debug)]
+pub struct OpGraph {
+    graph: StableDiGraph<Node, Edge>,
+    root: NodeId,
+    /// The names of the parameters, in the order of [`Op::Input`].
+    pub inputs: Vec<Id>,
+}
+
+impl OpGraph {
+    /// A graph whose result is None.
+    pub fn new() -> Self {
+        let mut graph = StableDiGraph::new();
+        let root = graph.add_node(Node { op: Op::Const(State::NONE), class: Class::None, trail: None });
+        Self { graph, root, inputs: Vec::new() }
+    }
+
+    /// The node whose value is the result.
+    pub fn root(&self) -> NodeId {
+        self.root
+    }
+
+    /// Makes `root` the result.
+    pub fn set_root(&mut self, root: NodeId) {
+        self.root = root;
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.graph.node_count()
+    }
+
+    /// The node `id`.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.graph[id]
+    }
+
+    /// What the node `id` computes.
+    pub fn op(&self, id: NodeId) -> &Op {
+        &self.graph[id].op
+    }
+
+    /// Whether there is a node `id`.
+    pub fn contains(&self, id: NodeId) -> bool {
+        self.graph.contains_node(id)
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.graph.node_indices()
+    }
+
+    /// The petgraph graph, for layout and traversal.
+    pub fn inner(&self) -> &StableDiGraph<Node, Edge> {
+        &self.graph
+    }
+
+    /// The operands of a node, in order of their slots.
+    pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
+        let mut operands: Vec<(u32, NodeId)> =
+            self.graph.edges_directed(id, Direction::Incoming).map(|edge| (edge.weight().slot, edge.source())).collect();
+        operands.sort_unstable_by_key(|(slot, _)| *slot);
+        operands.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// The nodes that use a node, and when they need it.
+    pub fn users(&self, id: NodeId) -> impl Iterator<Item = (NodeId, Demand)> + '_ {
+        self.graph.edges_directed(id, Direction::Outgoing).map(|edge| (edge.target(), edge.weight().demand))
+    }
+
+    /// Adds a node.
+    pub fn add(&mut self, op: Op, operands: &[NodeId], trail: Option<Arc<Trail>>) -> NodeId {
+        let class = self.infer(&op, operands);
+        let id = self.graph.add_node(Node { op, class, trail });
+        self.connect(id, operands);
+        id
+    }
+
+    fn connect(&mut self, id: NodeId, operands: &[NodeId]) {
+        for (slot, operand) in operands.iter().enumerate() {
+            let demand = self.graph[id].op.demand(slot);
+            self.graph.add_edge(*operand, id, Edge { slot: slot as u32, demand });
+        }
+    }
+
+    /// Makes the node `id` compute `op` of `operands` instead; its users stay.
+    pub fn rewrite(&mut self, id: NodeId, op: Op, operands: &[NodeId]) {
+        let edges: Vec<EdgeIndex> = self.graph.edges_directed(id, Direction::Incoming).map(|edge| edge.id()).collect();
+        for edge in edges {
+            self.graph.remove_edge(edge);
+        }
+        let class = self.infer(&op, operands);
+        self.graph[id].op = op;
+        self.graph[id].class = class;
+        self.connect(id, operands);
+    }
+
+    /// Makes every user of `old` use `new` instead.
+    pub fn replace(&mut self, old: NodeId, new: NodeId) {
+        if old == new {
+            return;
+        }
+        let edges: Vec<(EdgeIndex, NodeId, Edge)> = self
+            .graph
+            .edges_directed(old, Direction::Outgoing)
+            .map(|edge| (edge.id(), edge.target(), *edge.weight()))
+            .collect();
+        for (id, user, edge) in edges {
+            self.graph.remove_edge(id);
+            self.graph.add_edge(new, user, edge);
+        }
+        if self.root == old {
+            self.root = new;
+        }
+        let recalls: Vec<NodeId> =
+            self.graph.node_indices().filter(|id| *self.op(*id) == Op::Recall(old)).collect();
+        for recall in recalls {
+            self.graph[recall].op = Op::Recall(new);
+        }
+    }
+
+    /// Removes a node that nothing uses.
+    pub fn remove(&mut self, id: NodeId) {
+        debug_assert!(id != self.root && self.users(id).next().is_none());
+        self.graph.remove_node(id);
+    }
+
+    /// Makes the error that a node raises name the given step.
+    pub fn set_trail(&mut self, id: NodeId, trail: Option<Arc<Trail>>) {
+        self.graph[id].trail = trail;
+    }
+
+    /// The index of the parameter `name`, which is added if it is new.
+    pub fn input(&mut self, name: &Id) -> u32 {
+        let index = self.inputs.iter().position(|input| input == name).unwrap_or_else(|| {
+            self.inputs.push(name.clone());
+            self.inputs.len() - 1
+        });
+        index as u32
+    }
+
+    /// The nodes that the result may need, each after its operands, in an order that depends on nothing but the graph.
+    pub fn topological(&self) -> Vec<NodeId> {
+        let mut done = vec![false; self.graph.node_indices().map(|id| id.index() + 1).max().unwrap_or(0)];
+        let mut order = Vec::with_capacity(self.len());
+        let mut stack = vec![(self.root, false)];
+        while let Some((id, expanded)) = stack.pop() {
+            if expanded {
+                order.push(id);
+            } else if !std::mem::replace(&mut done[id.index()], true) {
+                stack.push((id, true));
+                if let Op::Recall(target) = self.op(id) {
+                    stack.push((*target, false));
+                }
+                stack.extend(self.operands(id).into_iter().rev().map(|operand| (operand, false)));
+            }
+        }
+        order
+    }
+
+    /// Whether a node computes the same each time, touches nothing else and cannot wait.
+    pub fn is_pure(&self, id: NodeId) -> bool {
+        match self.op(id) {
+            Op::Call(Target::Cast(_), _) => true,
+            Op::Call(..) => self.method(id).is_some_and(|method| !matches!(method.body, methods::Body::Loop(_))),
+            Op::While | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether a node may wait for something outside this process, or run an op that does.
+    pub fn may_wait(&self, id: NodeId) -> bool {
+        match self.op(id) {
+            Op::Call(Target::Remote(_), _) => true,
+            Op::Call(Target::Value(path), _) => {
+                path.is_empty() && !self.node(self.operands(id)[0]).class.is_atom()
+            }
+            _ => false,
+        }
+    }
+
+    /// The method that a call calls, if the class of its subject is known and has it.
+    pub fn method(&self, id: NodeId) -> Option<&'static Method> {
+        let Op::Call(target, _) = self.op(id) else { return None };
+        match target {
+            Target::Value(path) => {
+                let [name] = path.as_ref() else { return None };
+                let class = self.node(self.operands(id)[0]).class;
+                // An entry of a map, or an item of a tuple, hides a method.
+                if matches!(class, Class::Map) || class == Class::Tuple && name.as_str().parse::<usize>().is_ok() {
+                    return None;
+                }
+                methods::find(Receiver::of_class(class)?, name.as_str())
+            }
+            Target::Static(path) => methods::find_static(path),
+            Target::Cast(_) | Target::Remote(_) => None,
+        }
+    }
+
+    /// The class of what `op` computes, as far as it is known.
+    fn infer(&self, op: &Op, operands: &[NodeId]) -> Class {
+        let class = |slot: usize| self.graph[operands[slot]].class;
+        match op {
+            Op::Const(state) => state.class(),
+            Op::Param(_) | Op::Input(_) | Op::While | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => Class::State,
+            Op::Tuple => Class::Tuple,
+            Op::Map(_) => Class::Map,
+            Op::With(_) => Class::Closure,
+            Op::Key => class(0),
+            Op::After => class(1),
+            Op::If if class(1) == class(2) => class(1),
+            Op::If | Op::Case(_) => Class::State,
+            Op::Call(Target::Value(path), shape) => {
+                let [name] = path.as_ref() else { return Class::State };
+                let subject = class(0);
+                let method = Receiver::of_class(subject).and_then(|on| methods::find(on, name.as_str()));
+                match method {
+                    Some(method) if subject != Class::Map && name.as_str().parse::<usize>().is_err() => {
+                        let argument = (shape.arity() == 1).then(|| class(1));
+                        methods::result_class(method, subject, argument)
+                    }
+                    _ => Class::State,
+                }
+            }
+            Op::Call(Target::Static(path), _) => methods::find_static(path)
+                .map_or(Class::State, |method| methods::result_class(method, Class::State, None)),
+            Op::Call(Target::Cast(class), _) if class.is_atom() => *class,
+            Op::Call(Target::Cast(Class::Tuple | Class::ScalarTuple | Class::ValueTuple), _) => Class::Tuple,
+            Op::Call(Target::Cast(Class::Map | Class::ScalarMap), _) => Class::Map,
+            Op::Call(Target::Cast(_), _) => Class::State,
+            Op::Call(Target::Remote(_), _) => Class::State,
+        }
+    }
+
+    /// Notes that a literal of the request has the given class.
+    pub fn set_class(&mut self, id: NodeId, class: Class) {
+        self.graph[id].class = class;
+    }
+
+    /// Whether a circle of names closes somewhere.
+    pub fn has_recalls(&self) -> bool {
+        self.graph.node_weights().any(|node| matches!(node.op, Op::Recall(_)))
+    }
+
+    /// Checks the invariants.
+    ///
+    /// # Errors
+    /// `Internal`, naming the node.
+    pub fn check(&self) -> Result<()> {
+        for id in self.graph.node_indices() {
+            let mut slots: Vec<u32> =
+                self.graph.edges_directed(id, Direction::Incoming).map(|edge| edge.weight().slot).collect();
+            slots.sort_unstable();
+            let gapless = slots.iter().enumerate().all(|(i, slot)| i as u32 == *slot);
+            if !gapless || self.op(id).arity().is_some_and(|arity| arity != slots.len()) {
+                return Err(Error::internal(format!("node {} has the wrong operands", id.index())));
+            }
+        }
+        if petgraph::algo::is_cyclic_directed(&self.graph) {
+            return Err(Error::internal("the graph has a cycle"));
+        }
+        if !self.contains(self.root) {
+            return Err(Error::internal("the graph has no result"));
+        }
+        Ok(())
+    }
+}
+
+impl Default for OpGraph {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for OpGraph {
+    /// The listing that EXPLAIN shows; see [`super::display`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::display::listing(self))
+    }
+}

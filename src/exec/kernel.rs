@@ -1,0 +1,205 @@
+//! Compiles and runs requests.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::cache::{Cache, Stats};
+use super::codegen;
+use super::gateway::Gateway;
+use super::machine::{Compile, Machine, Outcome};
+use super::trace::Trace;
+use super::unit::Unit;
+use crate::compiler::{BuildContext, Op, OpGraph, Program, build_op, build_program};
+use crate::env::Clock;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
+use crate::txn::Txn;
+use crate::value::{Authority, OpDef, State};
+
+/// Ops whose plans an explanation shows.
+const EXPLAINED_OPS_MAX: usize = 32;
+
+/// Compiles and runs requests.
+pub struct Kernel {
+    limits: Limits,
+    gateway: Arc<dyn Gateway>,
+    clock: Arc<dyn Clock>,
+    optimizer: Optimizer,
+    cache: Cache,
+}
+
+impl Kernel {
+    /// A kernel with all rules.
+    pub fn new(limits: Limits, gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) -> Self {
+        Self { limits, gateway, clock, optimizer: Optimizer::default(), cache: Cache::new() }
+    }
+
+    /// The same kernel with other rules, and nothing cached.
+    #[must_use]
+    pub fn with_optimizer(self, optimizer: Optimizer) -> Self {
+        Self { optimizer, cache: Cache::new(), ..self }
+    }
+
+    /// What requests may cost.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How well plans are reused.
+    pub fn stats(&self) -> Stats {
+        self.cache.stats()
+    }
+
+    /// Runs a program and returns its result.
+    ///
+    /// # Errors
+    /// What the program raises; `Timeout` past its deadline or its time to compute.
+    pub async fn run(&self, txn: &Txn, program: &Arc<Program>) -> Result<State> {
+        let unit = self.program_unit(program)?;
+        self.drive(txn, unit, program.literals(), None).await.map(|(state, _)| state)
+    }
+
+    /// Says how a program is run; with `analyze`, runs it and says what that cost.
+    ///
+    /// # Errors
+    /// With `analyze`, as [`Kernel::run`].
+    pub async fn explain(&self, txn: &Txn, program: &Arc<Program>, analyze: bool) -> Result<Explanation> {
+        let unit = self.program_unit(program)?;
+        let literals = program.literals();
+        let (result, trace) = match analyze {
+            true => {
+                let (state, trace) =
+                    self.drive(txn, Arc::clone(&unit), literals.clone(), Some(Trace::default())).await?;
+                (Some(state), trace)
+            }
+            false => (None, None),
+        };
+        let graph = build_program(program, &self.build_context())?;
+        let mut parts = vec![self.part("request".into(), graph, &unit, trace.as_ref())?];
+        let mut at = 0;
+        while at < parts.len() && parts.len() <= EXPLAINED_OPS_MAX {
+            for (title, op) in ops_of(&parts[at], &literals, at == 0) {
+                let unit = self.unit(&op)?;
+                let graph = build_op(&op, &self.build_context())?;
+                parts.push(self.part(title, graph, &unit, trace.as_ref())?);
+            }
+            at += 1;
+        }
+        Ok(Explanation { parts, literals, result })
+    }
+
+    fn part(&self, title: String, mut graph: OpGraph, unit: &Arc<Unit>, trace: Option<&Trace>) -> Result<Part> {
+        let build = self.build_context();
+        let stages = self.optimizer.trace(&mut graph, &RuleContext { build: &build })?;
+        Ok(Part { title, stages, plan: unit.plan.clone(), analysis: trace.map(|trace| trace.of(unit)) })
+    }
+
+    fn build_context(&self) -> BuildContext<'_> {
+        let is_local = Box::new(|authority: &Authority| self.gateway.is_local(authority));
+        BuildContext { nodes_max: self.limits.graph_nodes, is_local }
+    }
+
+    fn program_unit(&self, program: &Arc<Program>) -> Result<Arc<Unit>> {
+        let shape = program.shape();
+        if let Some(unit) = self.cache.program(&shape) {
+            return Ok(unit);
+        }
+        let mut params = 0;
+        program.for_each_literal(|_| params += 1);
+        let build = self.build_context();
+        let plan = self.plan(build_program(program, &build)?, &build)?;
+        let unit = Arc::new(codegen::compile(plan, params));
+        self.cache.keep_program(shape, &unit);
+        Ok(unit)
+    }
+
+    fn plan(&self, mut graph: OpGraph, build: &BuildContext<'_>) -> Result<PhysicalPlan> {
+        self.optimizer.optimize(&mut graph, &RuleContext { build })?;
+        Ok(PhysicalPlan::new(graph, self.optimizer.merges_regions()))
+    }
+
+    /// Runs a unit until it is done, with the calls of other hosts that it makes.
+    async fn drive(
+        &self,
+        txn: &Txn,
+        unit: Arc<Unit>,
+        literals: Vec<State>,
+        trace: Option<Trace>,
+    ) -> Result<(State, Option<Trace>)> {
+        let mut machine = Machine::new(unit, literals, self, self.clock.as_ref(), &self.limits, txn.deadline);
+        machine.trace = trace;
+        let mut calls = FuturesUnordered::new();
+        loop {
+            let outcome = machine.run()?;
+            if let Outcome::Done(state) = outcome {
+                return Ok((state, machine.trace));
+            }
+            for call in machine.take_calls() {
+                let (gateway, link, args) = (&self.gateway, call.link, call.args);
+                calls.push(async move { (call.fiber, gateway.call(txn, &link, args).await) });
+            }
+            if let Outcome::Yield = outcome {
+                tokio::task::yield_now().await;
+            } else if let Some((fiber, reply)) = calls.next().await {
+                machine.reply(fiber, reply)?;
+            }
+            while let Some(Some((fiber, reply))) = calls.next().now_or_never() {
+                machine.reply(fiber, reply)?;
+            }
+        }
+    }
+}
+
+impl Compile for Kernel {
+    fn unit(&self, op: &Arc<OpDef>) -> Result<Arc<Unit>> {
+        if let Some(unit) = op.compiled.get() {
+            let unit = Arc::clone(unit).downcast::<Unit>();
+            return unit.map_err(|_| Error::internal("an op was compiled to something else"));
+        }
+        let unit = match self.cache.op(op) {
+            Some(unit) => unit,
+            None => {
+                let build = self.build_context();
+                let plan = self.plan(build_op(op, &build)?, &build)?;
+                let unit = Arc::new(codegen::compile(plan, 0));
+                self.cache.keep_op(op, &unit);
+                unit
+            }
+        };
+        // Somebody else may have been faster; then both units do the same.
+        let _ = op.compiled.set(Arc::clone(&unit) as Arc<dyn std::any::Any + Send + Sync>);
+        Ok(unit)
+    }
+}
+
+/// The ops that a part defines, with titles that say where.
+fn ops_of(part: &Part, literals: &[State], is_request: bool) -> Vec<(String, Arc<OpDef>)> {
+    let graph = &part.plan.graph;
+    let mut ops = Vec::new();
+    for id in graph.topological() {
+        let state = match graph.op(id) {
+            Op::Const(state) => state,
+            Op::Param(index) if is_request => &literals[*index as usize],
+            _ => continue,
+        };
+        let place = match &graph.node(id).trail {
+            Some(trail) => format!("op in step {} of {}", trail.step, part.title),
+            None => format!("op in {}", part.title),
+        };
+        collect_ops(state, &place, &mut ops);
+    }
+    ops.truncate(EXPLAINED_OPS_MAX);
+    ops
+}
+
+fn collect_ops(state: &State, place: &str, ops: &mut Vec<(String, Arc<OpDef>)>) {
+    match state {
+        State::Op(op) => ops.push((place.to_string(), Arc::clone(op))),
+        State::Closure(closure) => ops.push((place.to_string(), Arc::clone(&closure.op))),
+        State::Map(map) => map.values().iter().for_each(|state| collect_ops(state, place, ops)),
+        _ => {}
+    }
+}

@@ -1,0 +1,26 @@
+//! Runs plans.
+//!
+//! 1. [`codegen`] turns the regions of a plan into code for a register machine ([`unit`]);
+//! 2. [`step`] runs straight-line code, without allocation or task per node;
+//! 3. [`machine`] does the rest: calls of ops, loops, and waiting for other hosts, with as much at once as the program
+//!    allows;
+//! 4. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
+//!
+//! The machine does no I/O and knows no task: calls of other hosts go through the [`Gateway`], time comes from the
+//! [`Clock`](crate::env::Clock).
+
+mod cache;
+mod call;
+mod codegen;
+mod gateway;
+mod items;
+mod kernel;
+mod loops;
+mod machine;
+mod step;
+mod trace;
+mod unit;
+
+pub use cache::Stats;
+pub use gateway::{Gateway, RemoteArgs};
+pub use kernel::Kernel;

@@ -1,0 +1,61 @@
+//! Measures what each node costs, for EXPLAIN ANALYZE.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::step::{self, Control, Slot};
+use super::unit::Unit;
+use crate::env::Clock;
+use crate::error::Result;
+use crate::planner::Analysis;
+use crate::value::State;
+
+/// What the nodes of each unit have cost so far.
+#[derive(Default)]
+pub(super) struct Trace {
+    /// By the address of the unit, which the request keeps alive.
+    units: HashMap<usize, Analysis>,
+}
+
+impl Trace {
+    /// What the nodes of `unit` cost.
+    pub fn of(&self, unit: &Arc<Unit>) -> Analysis {
+        self.units.get(&(Arc::as_ptr(unit) as usize)).cloned().unwrap_or_default()
+    }
+
+    /// Runs one instruction and notes what it cost.
+    pub fn step(
+        &mut self,
+        unit: &Arc<Unit>,
+        slots: &mut [Slot],
+        pc: &mut u32,
+        fuel: &mut u32,
+        clock: &dyn Clock,
+    ) -> Result<Control> {
+        let (at, began) = (*pc, clock.now());
+        let mut one = 1;
+        *fuel = fuel.saturating_sub(1);
+        let control = step::run(unit, slots, pc, &mut one)?;
+        if let (Control::Fuel, Some(dst)) = (&control, unit.code[at as usize].dst()) {
+            if let Slot::Done(state) = &slots[dst as usize] {
+                self.note(unit, at, state, clock.now() - began);
+            }
+        }
+        Ok(control)
+    }
+
+    /// Notes the result of the instruction `pc`.
+    pub fn note(&mut self, unit: &Arc<Unit>, pc: u32, result: &State, time: Duration) {
+        let stats = self.units.entry(Arc::as_ptr(unit) as usize).or_default();
+        let stats = stats.entry(unit.nodes[pc as usize]).or_default();
+        stats.runs += 1;
+        stats.rows += match result {
+            State::Tuple(tuple) => tuple.items().len() as u64,
+            State::Map(map) => map.len() as u64,
+            _ => 1,
+        };
+        stats.nanos += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        stats.bytes += result.weight();
+    }
+}

@@ -1,0 +1,46 @@
+//! The `tinychain` binary: reads the command line, then hands over to [`tinychain::server::serve`].
+//!
+//! Exit status: 0 after a shutdown by signal, 1 if the host could not start, 2 if the command line is wrong.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tinychain::server::{Config, serve};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    // Prints the usage and exits with status 2 if the command line is wrong.
+    let config = Config::parse();
+    start_logging(&config.log_level);
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("tinychain: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs to stderr at `level`, unless the environment variable `RUST_LOG` says otherwise.
+fn start_logging(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+fn run(config: Config) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tinychain")
+        .thread_stack_size(config.stack_bytes())
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let served = runtime.block_on(serve(config)).map_err(|error| error.to_string());
+    // What is still running by now had its time to finish.
+    runtime.shutdown_background();
+    served
+}

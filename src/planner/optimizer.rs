@@ -1,0 +1,119 @@
+//! Applies the rules.
+
+use std::sync::Arc;
+
+use super::rule::{Changed, Rule, RuleContext};
+use super::rules;
+use crate::compiler::OpGraph;
+use crate::error::{Error, Result};
+
+/// Passes over all rules. Each pass that is not the last makes the graph smaller or inlines a call, so a handful is
+/// normal; the bound is against a rule that undoes another.
+const PASSES_MAX: usize = 16;
+
+/// A graph as it was after the rule `name` (or `initial`) changed it.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub name: &'static str,
+    pub graph: OpGraph,
+}
+
+/// The rules, in the order in which they are applied.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    rules: Vec<Arc<dyn Rule>>,
+    /// Whether pure regions are merged; see [`super::physical`].
+    merges_regions: bool,
+}
+
+/// The name under which region merging is shown and switched off.
+pub const MERGE_REGIONS: &str = "merge_regions";
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self { rules: rules::default_rules(), merges_regions: true }
+    }
+}
+
+impl Optimizer {
+    /// An optimizer that changes nothing.
+    pub fn none() -> Self {
+        Self { rules: vec![], merges_regions: false }
+    }
+
+    /// The names of all rules.
+    pub fn names() -> Vec<&'static str> {
+        rules::default_rules().iter().map(|rule| rule.name()).chain([MERGE_REGIONS]).collect()
+    }
+
+    /// An optimizer with only the rules for whose names `keep` is true.
+    #[must_use]
+    pub fn with_rules(keep: impl Fn(&str) -> bool) -> Self {
+        let rules = rules::default_rules().into_iter().filter(|rule| keep(rule.name())).collect();
+        Self { rules, merges_regions: keep(MERGE_REGIONS) }
+    }
+
+    /// Whether pure regions are merged.
+    pub fn merges_regions(&self) -> bool {
+        self.merges_regions
+    }
+
+    /// Rewrites `graph` until no rule changes it.
+    ///
+    /// # Errors
+    /// `TooLarge` if inlining makes the graph too large; `Internal`, naming the rule, if a rule breaks an invariant.
+    pub fn optimize(&self, graph: &mut OpGraph, cx: &RuleContext<'_>) -> Result<()> {
+        self.run(graph, cx, |_, _| {})
+    }
+
+    /// As [`Optimizer::optimize`], and returns the graph before and after each rule that changed it.
+    ///
+    /// # Errors
+    /// As [`Optimizer::optimize`].
+    pub fn trace(&self, graph: &mut OpGraph, cx: &RuleContext<'_>) -> Result<Vec<Stage>> {
+        let mut stages = vec![Stage { name: "initial", graph: graph.clone() }];
+        self.run(graph, cx, |name, graph| stages.push(Stage { name, graph: graph.clone() }))?;
+        Ok(stages)
+    }
+
+    fn run(
+        &self,
+        graph: &mut OpGraph,
+        cx: &RuleContext<'_>,
+        mut note: impl FnMut(&'static str, &OpGraph),
+    ) -> Result<()> {
+        debug_assert!(graph.check().is_ok());
+        for _ in 0..PASSES_MAX {
+            let mut changed = Changed::No;
+            for rule in &self.rules {
+                if apply_everywhere(rule.as_ref(), graph, cx)? == Changed::Yes {
+                    changed = Changed::Yes;
+                    if cfg!(debug_assertions) {
+                        graph.check().map_err(|e| Error::internal(format!("rule {}: {}", rule.name(), e.message())))?;
+                    }
+                    note(rule.name(), graph);
+                }
+            }
+            if changed == Changed::No {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Visits every node once, operands first. A rule never recurses by itself.
+fn apply_everywhere(rule: &dyn Rule, graph: &mut OpGraph, cx: &RuleContext<'_>) -> Result<Changed> {
+    rule.begin();
+    let mut changed = Changed::No;
+    let mut nodes: Vec<_> = graph.topological();
+    // Nodes that nothing needs are visited too: it takes a rule to remove them.
+    let reached: std::collections::HashSet<_> = nodes.iter().copied().collect();
+    nodes.extend(graph.nodes().filter(|id| !reached.contains(id)));
+    for node in nodes {
+        if graph.contains(node) && rule.apply(graph, node, cx)? == Changed::Yes {
+            changed = Changed::Yes;
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,314 @@
+//! Encodings: JSON and TBON, which renders the same data model in binary and keeps the classes of numbers.
+//!
+//! A request and its reply choose their encodings independently: by `Content-Type`, and by `Accept-Encoding` or
+//! `Accept`. Decoders make a [`Doc`] and never recurse, so the depth of a text cannot exhaust the stack.
+
+pub mod json;
+pub mod tbon;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::value::encode::{Encoder, Json, encode};
+use crate::value::{Doc, State};
+use tbon::TbonEncoder;
+
+const JSON: &str = "application/json";
+const TBON: &str = "application/tbon";
+
+/// The buffer of a reply begins with at least this many bytes, which fits most replies.
+const REPLY_BYTES_MIN: u64 = 64;
+/// The buffer of a reply begins with at most this many bytes, since the weight of a state is a rough guess.
+const REPLY_BYTES_GUESS_MAX: u64 = 64 << 10;
+
+/// How a reply is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Encoding {
+    Json,
+    Tbon,
+}
+
+impl Encoding {
+    /// The value of the header `content-type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Encoding::Json => JSON,
+            Encoding::Tbon => TBON,
+        }
+    }
+
+    /// The encoding that a client asks for: JSON unless it names TBON with a higher quality, or first.
+    pub fn wanted(headers: &HeaderMap) -> Self {
+        let mut best = (0.0, Encoding::Json);
+        for value in headers.get_all(ACCEPT_ENCODING).iter().chain(headers.get_all(ACCEPT).iter()) {
+            let Ok(text) = value.to_str() else { continue };
+            for (encoding, quality) in text.split(',').filter_map(named) {
+                if quality > best.0 {
+                    best = (quality, encoding);
+                }
+            }
+        }
+        best.1
+    }
+}
+
+/// The encoding that one part of an accept header names, and its quality.
+fn named(part: &str) -> Option<(Encoding, f32)> {
+    let mut fields = part.split(';').map(str::trim);
+    let encoding = match fields.next()? {
+        name if name.eq_ignore_ascii_case(JSON) => Encoding::Json,
+        name if name.eq_ignore_ascii_case(TBON) => Encoding::Tbon,
+        _ => return None,
+    };
+    let quality = fields.find_map(|field| field.strip_prefix("q=").or_else(|| field.strip_prefix("Q=")));
+    Some((encoding, quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0))))
+}
+
+/// Decodes a request body that is not empty. A content type that is not known is taken for JSON, since command-line
+/// tools send one that nobody chose.
+///
+/// # Errors
+/// `BadRequest` if the body is malformed or nests too deep.
+pub fn decode_body(content_type: Option<&HeaderValue>, bytes: &[u8], limits: &Limits) -> Result<Doc> {
+    let essence = content_type.and_then(|value| value.to_str().ok()).and_then(|text| text.split(';').next());
+    if essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(TBON)) {
+        tbon::decode(bytes, limits.json_depth)
+    } else {
+        json::decode(bytes, limits.json_depth)
+    }
+}
+
+/// The body of a successful reply.
+///
+/// # Errors
+/// `TooLarge` past `reply_bytes_max`.
+pub fn encode_reply(state: &State, encoding: Encoding, reply_bytes_max: usize) -> Result<Vec<u8>> {
+    let capacity = state.weight().clamp(REPLY_BYTES_MIN, REPLY_BYTES_GUESS_MAX);
+    let buffer = Vec::with_capacity(usize::try_from(capacity).unwrap_or_default());
+    let bytes = match encoding {
+        Encoding::Json => {
+            let mut out = Json::appending_to(buffer);
+            encode(state, &mut out);
+            with_newline(out.into_bytes())
+        }
+        Encoding::Tbon => {
+            let mut out = TbonEncoder::appending_to(buffer);
+            encode(state, &mut out);
+            out.into_bytes()
+        }
+    };
+    if bytes.len() > reply_bytes_max {
+        return Err(Error::too_large(format!("the reply is larger than {reply_bytes_max} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The body of an error reply: `{"<kind>": "<message>"}`, or, where there is context, `{"<kind>": {…}}`.
+pub fn encode_error(error: &Error, encoding: Encoding) -> Vec<u8> {
+    match encoding {
+        Encoding::Json => {
+            let mut out = Json::default();
+            write_error(error, &mut out);
+            with_newline(out.into_bytes())
+        }
+        Encoding::Tbon => {
+            let mut out = TbonEncoder::default();
+            write_error(error, &mut out);
+            out.into_bytes()
+        }
+    }
+}
+
+fn with_newline(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.push(b'\n');
+    bytes
+}
+
+fn write_error(error: &Error, out: &mut impl Encoder) {
+    let at = error.at();
+    out.begin_map();
+    out.key(error.kind().name());
+    if at.is_none() && error.stack().is_empty() {
+        out.string(error.message());
+    } else {
+        write_error_in_full(error, at.as_deref(), out);
+    }
+    out.end_map();
+}
+
+fn write_error_in_full(error: &Error, at: Option<&str>, out: &mut impl Encoder) {
+    out.begin_map();
+    out.key("message");
+    out.string(error.message());
+    out.key("stack");
+    out.begin_list();
+    for context in error.stack() {
+        out.item();
+        out.string(context);
+    }
+    out.end_list();
+    if let Some(at) = at {
+        out.key("at");
+        out.string(at);
+    }
+    out.end_map();
+}
+
+/// Maps with more entries than this are indexed, so that looking for repeated names takes linear time in all.
+const SCANNED_ENTRIES_MAX: usize = 16;
+
+/// The entries of a map that is being decoded.
+#[derive(Debug, Default)]
+struct Entries {
+    list: Vec<(Arc<str>, Doc)>,
+    /// The place of each name in `list`, once there are many.
+    index: Option<HashMap<Arc<str>, usize>>,
+}
+
+impl Entries {
+    /// Adds an entry, or replaces the value of the entry with that name.
+    fn insert(&mut self, key: Arc<str>, doc: Doc) {
+        if let Some(position) = self.position(&key) {
+            self.list[position].1 = doc;
+            return;
+        }
+        if let Some(index) = &mut self.index {
+            index.insert(Arc::clone(&key), self.list.len());
+        }
+        self.list.push((key, doc));
+        if self.index.is_none() && self.list.len() > SCANNED_ENTRIES_MAX {
+            let positions = self.list.iter().enumerate();
+            self.index = Some(positions.map(|(position, (key, _))| (Arc::clone(key), position)).collect());
+        }
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.list.iter().position(|(name, _)| &**name == key),
+        }
+    }
+}
+
+/// A list or map that a decoder is in the middle of.
+#[derive(Debug)]
+enum Frame {
+    List(Vec<Doc>),
+    Map {
+        entries: Entries,
+        /// The name of the entry whose value comes next.
+        key: Option<Arc<str>>,
+    },
+}
+
+impl Frame {
+    fn map(key: Option<Arc<str>>) -> Self {
+        Frame::Map { entries: Entries::default(), key }
+    }
+
+    /// Adds an item, or the value of the current entry.
+    fn push(&mut self, doc: Doc) {
+        match self {
+            Frame::List(items) => items.push(doc),
+            Frame::Map { entries, key } => {
+                if let Some(key) = key.take() {
+                    entries.insert(key, doc);
+                }
+            }
+        }
+    }
+
+    /// The finished list or map, which leaves an empty one behind.
+    fn finish(&mut self) -> Doc {
+        match self {
+            Frame::List(items) => Doc::List(std::mem::take(items)),
+            Frame::Map { entries, .. } => Doc::Map(std::mem::take(entries).list),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(headers: &[(&'static str, &'static str)]) -> Encoding {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        Encoding::wanted(&map)
+    }
+
+    #[test]
+    fn replies_are_json_unless_tbon_is_asked_for() {
+        for value in ["gzip, deflate", "identity", "*", "gzip;q=0.5", "", "application/tbon;q=0"] {
+            assert_eq!(wanted(&[("accept-encoding", value)]), Encoding::Json, "{value}");
+        }
+        assert_eq!(wanted(&[]), Encoding::Json);
+        assert_eq!(wanted(&[("accept", "*/*")]), Encoding::Json);
+        assert_eq!(wanted(&[("accept-encoding", "application/tbon")]), Encoding::Tbon);
+        assert_eq!(wanted(&[("accept", "application/tbon"), ("accept-encoding", "gzip")]), Encoding::Tbon);
+    }
+
+    #[test]
+    fn the_higher_quality_wins_then_the_first() {
+        let both = |value| wanted(&[("accept-encoding", value)]);
+        assert_eq!(both("application/json;q=0.5, application/tbon;q=0.8"), Encoding::Tbon);
+        assert_eq!(both("application/tbon; q=0.5, application/json"), Encoding::Json);
+        assert_eq!(both("application/tbon, application/json"), Encoding::Tbon);
+        assert_eq!(both("application/json, application/tbon"), Encoding::Json);
+    }
+
+    #[test]
+    fn bodies_are_decoded_by_content_type() {
+        let limits = Limits::default();
+        let decode = |content_type: Option<&'static str>, bytes: &[u8]| {
+            decode_body(content_type.map(HeaderValue::from_static).as_ref(), bytes, &limits)
+        };
+        assert_eq!(decode(Some("application/tbon"), &[1]), Ok(Doc::Null));
+        for content_type in ["application/json", "application/json; charset=utf-8", "application/x-www-form-urlencoded"]
+        {
+            assert_eq!(decode(Some(content_type), b"null"), Ok(Doc::Null), "{content_type}");
+        }
+        assert_eq!(decode(None, b" null "), Ok(Doc::Null));
+        assert!(decode(None, &[1]).is_err());
+    }
+
+    #[test]
+    fn errors_have_context_only_where_there_is_some() {
+        let text = |error: &Error| String::from_utf8(encode_error(error, Encoding::Json)).unwrap();
+        let error = Error::not_found("/foo");
+        assert_eq!(text(&error), "{\"not_found\":\"/foo\"}\n");
+        assert_eq!(encode_error(&error, Encoding::Tbon), b"{\"not_found\"\"/foo\"}");
+        let error = Error::bad_request("no\n").while_doing("while resolving x");
+        assert_eq!(text(&error), "{\"bad_request\":{\"message\":\"no\\n\",\"stack\":[\"while resolving x\"]}}\n");
+        let error = Error::bad_request("no").within(1).within("op");
+        assert_eq!(text(&error), "{\"bad_request\":{\"message\":\"no\",\"stack\":[],\"at\":\"/op/1\"}}\n");
+    }
+
+    #[test]
+    fn a_reply_past_its_limit_is_an_error() {
+        let state = State::from("12345");
+        assert_eq!(encode_reply(&state, Encoding::Json, 8).unwrap(), b"\"12345\"\n");
+        let error = encode_reply(&state, Encoding::Json, 7).unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::TooLarge);
+    }
+
+    #[test]
+    fn the_last_of_repeated_names_wins_with_and_without_an_index() {
+        for count in [2, 100] {
+            let mut entries = Entries::default();
+            for round in [Doc::Null, Doc::List(vec![])] {
+                for number in 0..count {
+                    entries.insert(number.to_string().into(), round.clone());
+                }
+            }
+            assert_eq!(entries.list.len(), count);
+            assert!(entries.list.iter().all(|(_, doc)| *doc == Doc::List(vec![])));
+        }
+    }
+}

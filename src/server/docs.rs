@@ -1,0 +1,96 @@
+//! The documentation page of a host: one self-contained HTML text, made from [`ROUTES`] and the registry of methods.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use hyper::body::Bytes;
+
+use super::routes::ROUTES;
+use crate::compiler;
+
+/// The page.
+pub(super) static PAGE: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(page()));
+
+const HEAD: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>TinyChain</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
+pre, code { font: 14px/1.45 ui-monospace, monospace; }
+pre { padding: .75rem 1rem; overflow-x: auto; border: 1px solid #8884; border-radius: 6px; background: #8881; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #8884; }
+h1, h2, h3 { line-height: 1.2; }
+</style>
+</head>
+<body>
+"#;
+
+const INTRODUCTION: &str = r##"<p>This host is a transactional database and application server. You post a program as JSON; the host compiles it
+to a graph, runs what the result needs, and replies with the result. The same interface is described for tools in
+<a href="/openapi.json">/openapi.json</a>. Measurements are in <a href="/metrics">/metrics</a>.</p>
+
+<h2 id="first">First commands</h2>
+<p>Run a program. Each step has a name; later steps refer to it by <code>$name</code>, and call its methods:</p>
+<pre>curl http://127.0.0.1:8702/transact/hypothetical -d '{"op": [
+  ["price", 20],
+  ["quantity", 3],
+  ["total", {"$price/mul": [{"$quantity": []}]}]
+]}'</pre>
+<p>Read one value. The key is JSON, so a string is quoted:</p>
+<pre>curl -G http://127.0.0.1:8702/state/scalar/value/string --data-urlencode 'key="Hello"'</pre>
+<p>See how a program would run, and what each part costs:</p>
+<pre>curl 'http://127.0.0.1:8702/explain?analyze=true' -d '{"op": [["x", 5], ["y", {"$x/add": [1]}]]}'</pre>
+<p>An error says what to do next by its status and kind, and where the error is:</p>
+<pre>{"bad_request": {"message": "cannot divide by zero", "stack": ["while resolving x"]}}</pre>
+"##;
+
+fn page() -> String {
+    let mut page = String::from(HEAD);
+    // Writing to a string cannot fail.
+    let _ = writeln!(page, "<h1>TinyChain {}</h1>", env!("CARGO_PKG_VERSION"));
+    page.push_str(INTRODUCTION);
+    page.push_str(
+        "<h2 id=\"paths\">Fixed paths</h2>\n<table>\n<tr><th>Path</th><th>Methods</th><th>Meaning</th></tr>\n",
+    );
+    for route in ROUTES {
+        let (path, verbs) = (escape(route.path), route.allow());
+        let (summary, description) = (escape(route.summary), escape(route.description));
+        let meaning = format!("<strong>{summary}.</strong> {description}");
+        let _ = writeln!(page, "<tr><td><code>{path}</code></td><td>{verbs}</td><td>{meaning}</td></tr>");
+    }
+    page.push_str(
+        "</table>\n<p>Every other path is a link to a class, a method, or something that was installed.</p>\n",
+    );
+    page.push_str("<h2 id=\"methods\">Methods</h2>\n");
+    page.push_str(&compiler::reference_html());
+    page.push_str("\n</body>\n</html>\n");
+    page
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_lists_every_route() {
+        let page = page();
+        for route in ROUTES {
+            assert!(page.contains(&format!("<code>{}</code>", route.path)), "{}", route.path);
+        }
+        assert!(page.ends_with("</html>\n"));
+    }
+
+    #[test]
+    fn markup_in_descriptions_is_escaped() {
+        assert_eq!(escape("<a> & b"), "&lt;a&gt; &amp; b");
+    }
+}

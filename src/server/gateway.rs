@@ -1,0 +1,313 @@
+//! Calls to other hosts, over HTTP.
+//!
+//! A call carries the id and the token of the transaction that makes it, and ends at its deadline. What another host
+//! replies is judged like a request: bounded in size and depth, and never trusted to be well-formed.
+
+use std::error::Error as StdError;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::timeout_at;
+
+use super::codec::json;
+use crate::compiler::decode_state;
+use crate::error::{Error, Kind, Result};
+use crate::exec::{Gateway, RemoteArgs};
+use crate::txn::Txn;
+use crate::value::encode::to_json;
+use crate::value::state::DEPTH_MAX;
+use crate::value::{Authority, Doc, Link, State, Verb};
+
+/// What a segment of a path need not escape.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The port of a URL that names none.
+const PORT_DEFAULT: u16 = 80;
+/// How long a connection to another host is kept when nobody uses it. Shorter than hosts keep theirs, so that a call
+/// rarely meets a connection that is being closed.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+/// How much of a reply that makes no sense is quoted, in characters.
+const QUOTED_CHARS_MAX: usize = 200;
+
+/// Calls other hosts over HTTP.
+#[derive(Debug)]
+pub(super) struct HttpGateway {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// Where this host listens.
+    listen: SocketAddr,
+    /// Other addresses of this host.
+    own: Vec<IpAddr>,
+    reply_bytes_max: usize,
+}
+
+impl HttpGateway {
+    /// A gateway for a host that listens at `listen` and announces `address`.
+    pub(super) fn new(listen: SocketAddr, address: Option<IpAddr>, reply_bytes_max: usize) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .build(connector);
+        let detected = if listen.ip().is_unspecified() { outbound_ip() } else { None };
+        Self { client, listen, own: address.into_iter().chain(detected).collect(), reply_bytes_max }
+    }
+
+    async fn send(&self, txn: &Txn, link: &Link, args: RemoteArgs) -> Result<State> {
+        let host = host_of(link)?;
+        let request = request(txn, link, &host, args)?;
+        let response = self.client.request(request).await;
+        let response =
+            response.map_err(|error| Error::bad_gateway(format!("cannot reach {host}: {}", causes(&error))))?;
+        self.receive(&host, link, response).await
+    }
+
+    async fn receive(&self, host: &str, link: &Link, response: Response<Incoming>) -> Result<State> {
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), self.reply_bytes_max).collect().await;
+        let body = body.map_err(|error| Error::bad_gateway(format!("cannot read the reply of {host}: {error}")))?;
+        read_reply(host, link, status, &body.to_bytes())
+    }
+}
+
+impl Gateway for HttpGateway {
+    fn is_local(&self, authority: &Authority) -> bool {
+        if authority.secure || authority.port.unwrap_or(PORT_DEFAULT) != self.listen.port() {
+            return false;
+        }
+        let listen = self.listen.ip();
+        match authority.ip() {
+            Some(ip) if ip == listen || self.own.contains(&ip) => true,
+            // Another host may listen at another address of the loopback interface.
+            Some(ip) => listen.is_unspecified() && ip.is_loopback(),
+            None => {
+                authority.host.eq_ignore_ascii_case("localhost") && (listen.is_unspecified() || listen.is_loopback())
+            }
+        }
+    }
+
+    fn call<'a>(&'a self, txn: &'a Txn, link: &'a Link, args: RemoteArgs) -> BoxFuture<'a, Result<State>> {
+        async move {
+            let deadline = tokio::time::Instant::from_std(txn.deadline);
+            let reply = timeout_at(deadline, self.send(txn, link, args)).await;
+            reply.unwrap_or_else(|_| {
+                Err(Error::timeout("request timed out").while_doing(format!("while calling {link}")))
+            })
+        }
+        .boxed()
+    }
+}
+
+/// The host and port of a link, as in a URL.
+fn host_of(link: &Link) -> Result<String> {
+    let authority = link.authority().ok_or_else(|| Error::internal(format!("{link} is not on another host")))?;
+    if authority.secure {
+        return Err(Error::not_implemented(format!("cannot call {link}: https is not offered by this host")));
+    }
+    let host = &authority.host;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+    Ok(match authority.port {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    })
+}
+
+fn request(txn: &Txn, link: &Link, host: &str, args: RemoteArgs) -> Result<Request<Full<Bytes>>> {
+    let (verb, key, body) = match args {
+        RemoteArgs::Get(key) => (Verb::Get, Some(key), None),
+        RemoteArgs::Put(key, value) => (Verb::Put, Some(key), Some(to_json(&value))),
+        RemoteArgs::Post(params) => (Verb::Post, None, Some(to_json(&State::Map(params)))),
+        RemoteArgs::Delete(key) => (Verb::Delete, Some(key), None),
+    };
+    let mut request = Request::builder()
+        .method(verb.http())
+        .uri(url(txn, link, host, key.as_ref()))
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/json");
+    if let Some(token) = &txn.token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let body = Full::new(Bytes::from(body.unwrap_or_default()));
+    request.body(body).map_err(|error| Error::bad_request(format!("cannot call {link}: {error}")))
+}
+
+fn url(txn: &Txn, link: &Link, host: &str, key: Option<&State>) -> String {
+    let mut url = format!("http://{host}");
+    for segment in link.path() {
+        url.push('/');
+        url.extend(utf8_percent_encode(segment.as_str(), SEGMENT));
+    }
+    if link.path().is_empty() {
+        url.push('/');
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(key) = key.filter(|key| **key != State::NONE) {
+        query.append_pair("key", &to_json(key));
+    }
+    query.append_pair("txn_id", &txn.id.to_string());
+    url.push('?');
+    url.push_str(&query.finish());
+    url
+}
+
+/// The result or the error that another host replied with.
+fn read_reply(host: &str, link: &Link, status: u16, body: &[u8]) -> Result<State> {
+    let doc = json::decode(body, usize::from(DEPTH_MAX));
+    if status != 200 {
+        return Err(read_error(host, status, doc.ok().as_ref(), body).while_doing(format!("while calling {link}")));
+    }
+    let state = doc.and_then(|doc| decode_state(&doc));
+    state.map_err(|error| Error::bad_gateway(format!("the reply of {host} makes no sense: {}", error.message())))
+}
+
+/// The error in a reply: its kind is that of the status, its message and stack are those of the body.
+fn read_error(host: &str, status: u16, doc: Option<&Doc>, body: &[u8]) -> Error {
+    let kind = Kind::from_status(status);
+    match doc {
+        Some(Doc::Map(entries)) if entries.len() == 1 => match &entries[0].1 {
+            Doc::String(message) => return Error::new(kind, &**message),
+            Doc::Map(detail) => return read_detail(kind, detail),
+            _ => {}
+        },
+        _ => {}
+    }
+    let quoted: String = String::from_utf8_lossy(body).chars().take(QUOTED_CHARS_MAX).collect();
+    Error::new(kind, format!("{host} replied with status {status}: {}", quoted.trim()))
+}
+
+fn read_detail(kind: Kind, detail: &[(std::sync::Arc<str>, Doc)]) -> Error {
+    let entry = |name: &str| detail.iter().find(|(key, _)| &**key == name).map(|(_, doc)| doc);
+    let message = match entry("message") {
+        Some(Doc::String(message)) => &**message,
+        _ => "",
+    };
+    let stack = match entry("stack") {
+        Some(Doc::List(items)) => items.iter().filter_map(text).collect(),
+        _ => vec![],
+    };
+    Error::new(kind, message).with_stack(stack)
+}
+
+fn text(doc: &Doc) -> Option<String> {
+    match doc {
+        Doc::String(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+/// An error with its causes, outermost first.
+fn causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The address that this machine would reach others from. Connecting a datagram socket sends nothing.
+fn outbound_ip() -> Option<IpAddr> {
+    // An address that is reserved for documentation.
+    let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9));
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::txn::TxnId;
+
+    fn txn() -> Txn {
+        Txn { id: TxnId { timestamp: 5, nonce: 6 }, deadline: Instant::now(), token: Some("a.b.c".into()) }
+    }
+
+    fn link(text: &str) -> Link {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_call_names_the_path_the_key_and_the_transaction() {
+        let link = link("http://[::1]:80/a/é b".replace(' ', "+").as_str());
+        let request = request(&txn(), &link, &host_of(&link).unwrap(), RemoteArgs::Get("x y".into())).unwrap();
+        assert_eq!(request.uri().to_string(), "http://[::1]:80/a/%C3%A9%2Bb?key=%22x+y%22&txn_id=5-6");
+        assert_eq!(request.method(), "GET");
+        assert_eq!(request.headers()["authorization"], "Bearer a.b.c");
+    }
+
+    #[test]
+    fn no_key_is_sent_for_none() {
+        let link = link("http://example.com");
+        let url = url(&txn(), &link, &host_of(&link).unwrap(), Some(&State::NONE));
+        assert_eq!(url, "http://example.com/?txn_id=5-6");
+    }
+
+    #[test]
+    fn https_is_not_implemented() {
+        assert_eq!(host_of(&link("https://a/b")).unwrap_err().kind(), Kind::NotImplemented);
+    }
+
+    #[test]
+    fn errors_of_other_hosts_keep_kind_message_and_stack() {
+        let link = link("http://h/a");
+        let error = |status, body: &str| read_reply("h", &link, status, body.as_bytes()).unwrap_err();
+        assert_eq!(error(404, "{\"not_found\":\"/a\"}").kind(), Kind::NotFound);
+        assert_eq!(error(404, "{\"not_found\":\"/a\"}").message(), "/a");
+        let conflict = error(409, "{\"conflict\":{\"message\":\"m\",\"stack\":[\"s\"]}}");
+        assert_eq!((conflict.kind(), conflict.message()), (Kind::Conflict, "m"));
+        assert_eq!(conflict.stack(), ["s", "while calling http://h/a"]);
+        assert_eq!(error(500, "oops").kind(), Kind::BadGateway);
+        assert!(error(500, "oops").message().contains("h replied with status 500: oops"));
+        assert_eq!(error(200, "nonsense").kind(), Kind::BadGateway);
+    }
+
+    #[test]
+    fn a_host_knows_its_own_addresses() {
+        let is_local = |gateway: &HttpGateway, url: &str| gateway.is_local(link(url).authority().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _context = runtime.enter();
+
+        let address = Some("10.0.0.1".parse().unwrap());
+        let gateway = HttpGateway::new("0.0.0.0:8702".parse().unwrap(), address, 1);
+        for url in ["http://127.0.0.1:8702", "http://localhost:8702", "http://10.0.0.1:8702/a", "http://[::1]:8702"] {
+            assert!(is_local(&gateway, url), "{url}");
+        }
+        for url in ["http://127.0.0.1:8703", "https://127.0.0.1:8702", "http://203.0.113.7:8702", "http://a.b:8702"] {
+            assert!(!is_local(&gateway, url), "{url}");
+        }
+
+        let gateway = HttpGateway::new("127.0.0.1:80".parse().unwrap(), None, 1);
+        assert!(is_local(&gateway, "http://127.0.0.1"));
+        assert!(is_local(&gateway, "http://localhost"));
+        assert!(!is_local(&gateway, "http://127.0.0.2"));
+    }
+
+    #[test]
+    fn an_unreachable_host_is_a_bad_gateway() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = listener.local_addr().unwrap();
+        drop(listener);
+        let txn = Txn { deadline: Instant::now() + Duration::from_secs(5), ..txn() };
+        let link = link(&format!("http://{free}/a"));
+        let error = runtime.block_on(async {
+            let gateway = HttpGateway::new("127.0.0.1:1".parse().unwrap(), None, 1000);
+            gateway.call(&txn, &link, RemoteArgs::Get(State::NONE)).await.unwrap_err()
+        });
+        assert_eq!(error.kind(), Kind::BadGateway);
+        assert!(error.message().contains(&free.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,248 @@
+//! Connections: listening, serving HTTP/1.1 and HTTP/2 without TLS, and stopping.
+//!
+//! Each connection is one task. A signal to stop closes the listener at once, lets requests in progress finish within
+//! their time, and closes idle connections.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::config::Config;
+use super::gateway::HttpGateway;
+use super::metrics::Metrics;
+use super::request::respond;
+use crate::env::{Clock, SystemClock, TxnClock};
+use crate::exec::Kernel;
+use crate::limits::Limits;
+use crate::storage::{DataDir, Workspace};
+
+/// Connections that the system accepts before the host does.
+const BACKLOG: u32 = 1024;
+/// How long a client may take to send the head of a request, or leave a connection idle.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often to ask whether the other end of an HTTP/2 connection is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Requests in progress on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+/// How long to wait after a connection could not be accepted, e.g. for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long requests in progress may go on after a signal to stop, unless the limit of a request is longer.
+const DRAIN_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// What all requests share.
+pub(super) struct Host {
+    pub(super) kernel: Kernel,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) mint: TxnClock,
+    pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
+    /// One permit for each request that may be in progress.
+    pub(super) slots: Semaphore,
+}
+
+impl Host {
+    fn new(config: &Config, listen: SocketAddr) -> Self {
+        let limits = config.limits();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let gateway = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
+        Self {
+            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock)),
+            mint: TxnClock::new(rand::random()),
+            metrics: Metrics::new(clock.now()),
+            slots: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+            clock,
+            limits,
+        }
+    }
+}
+
+/// Why a host could not start.
+#[derive(Debug)]
+pub enum ServeError {
+    /// The data directory or the workspace is not usable.
+    Storage(io::Error),
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The signals to stop cannot be received.
+    Signals(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Storage(error) => write!(f, "{error}"),
+            ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            ServeError::Signals(error) => write!(f, "cannot receive signals: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// Runs a host until it receives SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the host cannot start.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    for sentence in config.later() {
+        warn!("{sentence}");
+    }
+    let _data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
+    let _workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
+    let address = SocketAddr::new(config.listen_ip(), config.http_port);
+    let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
+    let local = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
+    let host = Arc::new(Host::new(&config, local));
+    let stop = stop_signal().map_err(ServeError::Signals)?;
+    announce(&config, local);
+    accept(listener, &host, stop).await;
+    Ok(())
+}
+
+/// Listens on `address`, also if connections of an earlier host on that port linger.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Says on stdout where the host is, and what to try first.
+fn announce(config: &Config, local: SocketAddr) {
+    let ip = match local.ip() {
+        ip if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    let url = format!("http://{}", SocketAddr::new(ip, local.port()));
+    let text = format!(
+        "tinychain {version} listens on {local}, with its data in {data}\n\
+         documentation  {url}/docs  (for tools: {url}/openapi.json)\n\
+         try            curl {url}/transact/hypothetical -d '{program}'\n",
+        version = env!("CARGO_PKG_VERSION"),
+        data = config.data_dir.display(),
+        program = r#"{"op": [["x", 20], ["y", {"$x/add": [22]}]]}"#,
+    );
+    // Nobody may be reading, which is no reason to stop.
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Completes when the host is told to stop. Signals are received from now on.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Completes when the host is told to stop.
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+async fn accept(listener: TcpListener, host: &Arc<Host>, stop: impl Future<Output = ()>) {
+    let builder = Arc::new(connection_builder());
+    let graceful = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let task = serve_connection(stream, Arc::clone(&builder), Arc::clone(host), graceful.watcher());
+                    tokio::spawn(task);
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            () = &mut stop => break,
+        }
+    }
+    drop(listener);
+    drain(graceful, host.limits.request_ttl.max(DRAIN_TIME_MIN)).await;
+}
+
+/// Lets requests in progress finish.
+async fn drain(graceful: GracefulShutdown, time: Duration) {
+    info!(connections = graceful.count(), "stopping");
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = sleep(time) => warn!("stopped before all requests were answered"),
+    }
+}
+
+fn connection_builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).pipeline_flush(true);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).max_concurrent_streams(STREAMS_MAX);
+    builder
+}
+
+async fn serve_connection(stream: TcpStream, builder: Arc<Builder<TokioExecutor>>, host: Arc<Host>, watcher: Watcher) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "cannot send small replies at once");
+    }
+    let heard = Arc::new(AtomicBool::new(false));
+    let silence = silence(Arc::clone(&heard));
+    let service = service_fn(move |request| {
+        heard.store(true, Ordering::Relaxed);
+        respond(Arc::clone(&host), request)
+    });
+    let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        result = connection => if let Err(error) = result {
+            debug!(error = %error, "a connection failed");
+        },
+        () = silence => debug!("closed a connection without a request"),
+    }
+}
+
+/// Completes if a client connects but sends no request. Nothing else bounds the time before the first one, since it is
+/// not known yet which version of HTTP the client speaks.
+async fn silence(heard: Arc<AtomicBool>) {
+    sleep(HEAD_TIME_MAX).await;
+    if heard.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_free_port_can_be_asked_for_and_a_taken_one_is_an_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _context = runtime.enter();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_ne!(address.port(), 0);
+        let error = ServeError::Listen(address, listen(address).unwrap_err());
+        assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
+        drop(listener);
+        assert!(listen(address).is_ok());
+    }
+}

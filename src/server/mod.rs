@@ -1,0 +1,30 @@
+//! HTTP: from bytes to a program, and from its result back to bytes.
+//!
+//! The life of a request:
+//!
+//! 1. `http` accepts the connection and parses the HTTP messages on it, one task a connection.
+//! 2. `request` reads the head (path, query, token, transaction id), then the body, under the limits of
+//!    [`crate::limits`]: bytes, depth, time, and requests in progress.
+//! 3. `routes` tells the few fixed endpoints from paths that name something in the world of programs.
+//! 4. [`codec`] decodes JSON or TBON to a [`Doc`](crate::value::Doc), which `compiler` makes a program of.
+//! 5. `exec` runs the program before its deadline. If it calls other hosts, it does so through `gateway`.
+//! 6. [`codec`] encodes the resulting state, or `request` turns the error into a status and a body.
+//! 7. `metrics` counts.
+//!
+//! Beside that, `config` is the command line, and `openapi` and `docs` describe the host to people and tools.
+//!
+//! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
+//! deadline by more than a moment; nothing here knows what a program means.
+
+pub mod codec;
+mod config;
+mod docs;
+mod gateway;
+mod http;
+mod metrics;
+mod openapi;
+mod request;
+mod routes;
+
+pub use config::Config;
+pub use http::{ServeError, serve};

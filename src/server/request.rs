@@ -1,0 +1,548 @@
+//! The life of one request, from its head to the reply.
+//!
+//! Every request is answered, and with a body: errors of any layer, panics and timeouts included, become the status and
+//! the body of their kind. Where the body of a request was not read when an error is known, it is read and forgotten
+//! within bounds, because closing a connection on a client that is still sending can cost it the reply.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::future::FutureExt as _;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout_at;
+use tracing::{Instrument as _, Span, debug, error, info_span};
+
+use super::codec::{Encoding, decode_body, encode_error, encode_reply, json};
+use super::http::Host;
+use super::routes::{self, Endpoint, Route, Target};
+use super::{docs, openapi};
+use crate::compiler::Program;
+use crate::error::{Error, Kind, Result};
+use crate::planner::Explanation;
+use crate::txn::{Txn, TxnId};
+use crate::value::{Doc, Verb};
+
+/// How far the clock of a client may be ahead of ours, in nanoseconds.
+const AHEAD_NANOS_MAX: u64 = 5_000_000_000;
+/// How much of a body that nobody wants is read, so that the client gets to read the reply.
+const DRAIN_BYTES_MAX: usize = 256 << 20;
+/// A program stops itself at the deadline, and knows what it was doing; one that cannot is stopped this much later.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// A successful reply.
+struct Reply {
+    content_type: &'static str,
+    body: Bytes,
+}
+
+impl Reply {
+    fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { content_type, body: body.into() }
+    }
+}
+
+/// Answers a request.
+pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let started = host.clock.now();
+    let _in_flight = host.metrics.enter();
+    let (parts, mut body) = request.into_parts();
+    let encoding = Encoding::wanted(&parts.headers);
+
+    let head = catch_unwind(AssertUnwindSafe(|| Head::read(&host, &parts, started)));
+    let (result, span) = match head.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        Ok(head) => {
+            let (id, path) = (head.txn.id, parts.uri.path());
+            let span = info_span!("request", txn_id = %id, method = head.verb.http(), path);
+            let answer = answer(&host, &head, &parts.headers, &mut body, encoding);
+            (guard(answer).instrument(span.clone()).await, span)
+        }
+        Err(error) => (Err(error), Span::none()),
+    };
+    if result.is_err() && !parts.headers.contains_key(EXPECT) {
+        forget(&mut body, started + host.limits.request_ttl).await;
+    }
+
+    let (response, bytes) = to_response(result, encoding, &parts);
+    let status = response.status().as_u16();
+    let duration = host.clock.now().saturating_duration_since(started);
+    host.metrics.reply(&parts.method, status, duration, bytes);
+    span.in_scope(|| debug!(status, duration_us = duration.as_micros() as u64, "answered"));
+    Ok(response)
+}
+
+/// Turns a panic into an error.
+async fn guard(answer: impl Future<Output = Result<Reply>>) -> Result<Reply> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => Err(panicked(&*panic)),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    error!(panic = text.unwrap_or("unknown"), "a request panicked");
+    Error::internal("this host has a fault; its log says more")
+}
+
+/// What a request says before its body.
+struct Head {
+    verb: Verb,
+    target: Target,
+    query: Query,
+    txn: Txn,
+}
+
+impl Head {
+    fn read(host: &Host, parts: &Parts, started: Instant) -> Result<Self> {
+        let path = parts.uri.path();
+        let verb = verb(&parts.method, path)?;
+        let target = Target::parse(path)?;
+        let mut explains = false;
+        if let Target::Route(route) = &target {
+            if !route.allows(verb) {
+                return Err(unsupported(path, verb.http()));
+            }
+            explains = route.endpoint == Endpoint::Explain;
+        }
+        let token = token(&parts.headers)?;
+        let query = Query::parse(parts.uri.query().unwrap_or_default(), verb, explains, host.limits.json_depth)?;
+        let id = transaction(host, query.txn_id)?;
+        Ok(Self { verb, target, query, txn: Txn { id, deadline: started + host.limits.request_ttl, token } })
+    }
+}
+
+fn verb(method: &Method, path: &str) -> Result<Verb> {
+    match *method {
+        Method::GET => Ok(Verb::Get),
+        Method::PUT => Ok(Verb::Put),
+        Method::POST => Ok(Verb::Post),
+        Method::DELETE => Ok(Verb::Delete),
+        _ => Err(unsupported(path, method.as_str())),
+    }
+}
+
+fn unsupported(path: &str, method: &str) -> Error {
+    Error::method_not_allowed(format!("endpoint {path} does not support {method}"))
+}
+
+/// The id of the transaction that a request names, or a new one.
+fn transaction(host: &Host, named: Option<TxnId>) -> Result<TxnId> {
+    let Some(id) = named else { return Ok(host.mint.mint(&*host.clock)) };
+    if id.timestamp > host.clock.unix_nanos().saturating_add(AHEAD_NANOS_MAX) {
+        return Err(Error::bad_request(format!("the transaction id {id} is in the future")));
+    }
+    host.mint.observe(id);
+    Ok(id)
+}
+
+/// The token of a request, if it has one. Here it need only look like a token; who it speaks for is checked elsewhere.
+fn token(headers: &HeaderMap) -> Result<Option<Arc<str>>> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Error::unauthorized("the header authorization is not text"))?;
+    let token = text.strip_prefix("Bearer ").map(str::trim);
+    let token = token.ok_or_else(|| Error::unauthorized("expected authorization by Bearer <token>"))?;
+    if is_token(token) { Ok(Some(Arc::from(token))) } else { Err(Error::unauthorized("the token is malformed")) }
+}
+
+/// Whether a text has the form of a JSON web token: header, claims and signature.
+fn is_token(text: &str) -> bool {
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok();
+    let is_object =
+        |bytes: Vec<u8>| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok();
+    let parts: Vec<_> = text.splitn(4, '.').map(decode).collect();
+    match <[Option<Vec<u8>>; 3]>::try_from(parts) {
+        Ok([Some(header), Some(claims), Some(_signature)]) => is_object(header) && is_object(claims),
+        _ => false,
+    }
+}
+
+/// The parameters of a request that mean something to a host.
+#[derive(Debug)]
+struct Query {
+    /// Null if there is none.
+    key: Doc,
+    txn_id: Option<TxnId>,
+    /// How to show the plan, if that is what the request asks for.
+    view: Option<View>,
+}
+
+/// The last text of each parameter, still encoded.
+#[derive(Default)]
+struct RawQuery<'a> {
+    key: Option<&'a str>,
+    txn_id: Option<&'a str>,
+    explain: Option<&'a str>,
+    format: Option<&'a str>,
+    analyze: Option<&'a str>,
+}
+
+impl<'a> RawQuery<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut raw = Self::default();
+        for pair in text.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match decode_text(name).as_deref() {
+                Ok("key") => raw.key = Some(value),
+                Ok("txn_id") => raw.txn_id = Some(value),
+                Ok("explain") => raw.explain = Some(value),
+                Ok("format") => raw.format = Some(value),
+                Ok("analyze") => raw.analyze = Some(value),
+                _ => {}
+            }
+        }
+        raw
+    }
+}
+
+impl Query {
+    fn parse(text: &str, verb: Verb, explains: bool, depth_max: usize) -> Result<Self> {
+        let raw = RawQuery::parse(text);
+        let key = match raw.key {
+            Some(key) if verb != Verb::Post => parse_key(key, depth_max)?,
+            _ => Doc::Null,
+        };
+        let txn_id = raw.txn_id.map(|id| decode_text(id)?.parse::<TxnId>()).transpose()?;
+        let view = if explains || flag("explain", raw.explain)? { Some(View::parse(&raw)?) } else { None };
+        Ok(Self { key, txn_id, view })
+    }
+}
+
+fn parse_key(text: &str, depth_max: usize) -> Result<Doc> {
+    json::decode(decode_text(text)?.as_bytes(), depth_max).map_err(|error| {
+        let message = format!("the key: {}", error.message());
+        error.with_message(message)
+    })
+}
+
+/// Decodes form encoding.
+fn decode_text(text: &str) -> Result<Cow<'_, str>> {
+    let invalid = || Error::bad_request("a query parameter is not UTF-8");
+    if !text.contains('+') {
+        return percent_decode_str(text).decode_utf8().map_err(|_| invalid());
+    }
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| invalid())?;
+    Ok(Cow::Owned(decoded.into_owned()))
+}
+
+fn flag(name: &str, text: Option<&str>) -> Result<bool> {
+    match text {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::bad_request(format!("{name} must be true or false, not {other:?}"))),
+    }
+}
+
+/// How to show a plan.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct View {
+    format: Format,
+    /// Whether to run the program as well.
+    analyze: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Format {
+    Text,
+    Json,
+    Dot,
+    Svg,
+}
+
+impl View {
+    fn parse(raw: &RawQuery<'_>) -> Result<Self> {
+        let format = match raw.format {
+            None | Some("text") => Format::Text,
+            Some("json") => Format::Json,
+            Some("dot") => Format::Dot,
+            Some("svg") => Format::Svg,
+            Some(other) => {
+                return Err(Error::bad_request(format!("format must be text, json, dot or svg, not {other:?}")));
+            }
+        };
+        Ok(Self { format, analyze: flag("analyze", raw.analyze)? })
+    }
+
+    fn show(self, explanation: &Explanation) -> Reply {
+        match self.format {
+            Format::Text => Reply::new(routes::TEXT, explanation.to_text()),
+            Format::Json => Reply::new(routes::JSON, format!("{}\n", explanation.to_json())),
+            Format::Dot => Reply::new("text/vnd.graphviz", explanation.to_dot()),
+            Format::Svg => Reply::new("image/svg+xml", explanation.to_svg()),
+        }
+    }
+}
+
+async fn answer(
+    host: &Host,
+    head: &Head,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    encoding: Encoding,
+) -> Result<Reply> {
+    if let Target::Route(route) = &head.target
+        && let Some(reply) = fixed(host, route, &head.query)
+    {
+        return reply;
+    }
+    let slot = host.slots.try_acquire();
+    let _slot = slot.map_err(|_| Error::unavailable("too many requests are in progress on this host"))?;
+    let program = Arc::new(program(head, &read_document(host, head, headers, body).await?)?);
+    let deadline = head.txn.deadline + GRACE;
+    if let Some(view) = head.query.view {
+        let explanation = before(deadline, host.kernel.explain(&head.txn, &program, view.analyze)).await?;
+        return Ok(view.show(&explanation));
+    }
+    let state = before(deadline, host.kernel.run(&head.txn, &program)).await?;
+    let body = encode_reply(&state, encoding, host.limits.reply_bytes)?;
+    Ok(Reply::new(encoding.content_type(), body))
+}
+
+/// The reply of an endpoint that runs no program.
+fn fixed(host: &Host, route: &Route, query: &Query) -> Option<Result<Reply>> {
+    Some(match route.endpoint {
+        Endpoint::Hypothetical | Endpoint::Explain => return None,
+        Endpoint::Tokens if query.key == Doc::Null => {
+            Err(Error::bad_request("expected a key: the encrypted token of another host"))
+        }
+        Endpoint::Tokens => {
+            Err(Error::not_implemented("tokens for replication come with services, in a later release"))
+        }
+        Endpoint::Metrics => {
+            let text = host.metrics.render(&host.kernel.stats(), host.clock.now());
+            text.map(|text| Reply::new(route.content_type, text))
+        }
+        Endpoint::Health => {
+            let text = concat!("{\"status\":\"ok\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}\n");
+            Ok(Reply::new(route.content_type, text))
+        }
+        Endpoint::OpenApi => Ok(Reply::new(route.content_type, openapi::DESCRIPTION.clone())),
+        Endpoint::Docs => Ok(Reply::new(route.content_type, docs::PAGE.clone())),
+    })
+}
+
+fn program(head: &Head, body: &Doc) -> Result<Program> {
+    match &head.target {
+        Target::Route(_) => Program::hypothetical(body),
+        Target::Link(link) => Program::call(link.clone(), head.verb, &head.query.key, body),
+    }
+}
+
+/// The result of `work`, unless that takes until after `deadline`.
+async fn before<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let result = timeout_at(deadline.into(), work).await;
+    result.unwrap_or_else(|_| Err(timed_out("while running the program")))
+}
+
+fn timed_out(context: &str) -> Error {
+    Error::timeout("request timed out").while_doing(context)
+}
+
+/// The body of a request, decoded. The body of a GET or DELETE means nothing.
+async fn read_document(host: &Host, head: &Head, headers: &HeaderMap, body: &mut Incoming) -> Result<Doc> {
+    if matches!(head.verb, Verb::Get | Verb::Delete) {
+        return Ok(Doc::Null);
+    }
+    let reading = timeout_at(head.txn.deadline.into(), read_body(body, host.limits.body_bytes));
+    let bytes = reading.await.unwrap_or_else(|_| Err(timed_out("while reading the body")))?;
+    host.metrics.receive(bytes.len());
+    match head.verb {
+        _ if !bytes.is_empty() => decode_body(headers.get(CONTENT_TYPE), &bytes, &host.limits),
+        Verb::Post => Ok(Doc::Map(Vec::new())),
+        _ => Ok(Doc::Null),
+    }
+}
+
+async fn read_body(body: &mut Incoming, bytes_max: usize) -> Result<Bytes> {
+    let too_large = || Error::too_large(format!("the body is larger than {bytes_max} bytes"));
+    // What is known to be too large is refused before it is sent.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > bytes_max) {
+        return Err(too_large());
+    }
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Error::bad_request(format!("cannot read the body: {error}"))),
+    }
+}
+
+/// Reads what is left of a body, within bounds, and forgets it.
+async fn forget(body: &mut Incoming, deadline: Instant) {
+    if body.is_end_stream() {
+        return;
+    }
+    let reading = async {
+        let mut bytes = 0;
+        while bytes < DRAIN_BYTES_MAX
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Whether or not all was read in time, the reply is sent next.
+    let _ = timeout_at(deadline.into(), reading).await;
+}
+
+/// The response, and the size of its body.
+fn to_response(result: Result<Reply>, encoding: Encoding, parts: &Parts) -> (Response<Full<Bytes>>, usize) {
+    let (status, reply, extra) = match result {
+        Ok(reply) => (StatusCode::OK, reply, None),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let reply = Reply::new(encoding.content_type(), encode_error(&error, encoding));
+            (status, reply, advice(error.kind(), parts))
+        }
+    };
+    let bytes = reply.body.len();
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Some((name, value)) = extra {
+        response.headers_mut().insert(name, value);
+    }
+    (response, bytes)
+}
+
+/// The header that HTTP asks for beside some statuses.
+fn advice(kind: Kind, parts: &Parts) -> Option<(HeaderName, HeaderValue)> {
+    match kind {
+        Kind::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        Kind::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+        Kind::MethodNotAllowed => {
+            let allow = match routes::find(parts.uri.path()) {
+                Some(route) => route.allow(),
+                None if verb(&parts.method, "").is_err() => "GET, PUT, POST, DELETE".to_string(),
+                None => return None,
+            };
+            HeaderValue::from_str(&allow).ok().map(|allow| (ALLOW, allow))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Number;
+
+    fn query(text: &str) -> Result<Query> {
+        Query::parse(text, Verb::Get, false, 8)
+    }
+
+    fn key(text: &str) -> Doc {
+        query(text).unwrap().key
+    }
+
+    #[test]
+    fn keys_are_json_in_form_encoding() {
+        assert_eq!(key("key=%22two+words%2C+%5Cu00e9%26%3D%2B%22"), Doc::String("two words, é&=+".into()));
+        assert_eq!(key("key=%22%C3%A9%22"), Doc::String("é".into()));
+        assert_eq!(key("key=5"), Doc::Number(Number::I64(5)));
+        for text in ["", "key=null", "other=1", "&&", "%ff=1"] {
+            assert_eq!(key(text), Doc::Null, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_repeated_parameters_wins() {
+        assert_eq!(key("key=%22x%22&key=%22y%22"), Doc::String("y".into()));
+        assert_eq!(key("key=foo&k%65y=1"), Doc::Number(Number::I64(1)));
+    }
+
+    #[test]
+    fn malformed_parameters_are_refused() {
+        for text in ["key=foo", "key=", "key", "key=%22%ff%22", "txn_id=abc", "txn_id=1", "explain=maybe"] {
+            assert_eq!(query(text).unwrap_err().kind(), Kind::BadRequest, "{text}");
+        }
+        assert!(query("explain=true&format=png").is_err());
+        assert!(query("explain=true&analyze=1").is_err());
+    }
+
+    #[test]
+    fn parameters_that_mean_nothing_here_are_ignored() {
+        assert!(query("format=png&analyze=1").is_ok());
+        assert_eq!(Query::parse("key=foo", Verb::Post, false, 8).unwrap().key, Doc::Null);
+    }
+
+    #[test]
+    fn a_plan_can_be_asked_for_in_four_formats() {
+        assert_eq!(query("key=1").unwrap().view, None);
+        assert_eq!(query("explain=false").unwrap().view, None);
+        let view = |format, analyze| Some(View { format, analyze });
+        assert_eq!(query("explain=true").unwrap().view, view(Format::Text, false));
+        assert_eq!(query("explain=true&format=svg&analyze=true").unwrap().view, view(Format::Svg, true));
+        assert_eq!(Query::parse("format=dot", Verb::Post, true, 8).unwrap().view, view(Format::Dot, false));
+    }
+
+    #[test]
+    fn transaction_ids_are_read() {
+        let id = query("txn_id=1700000000000000000-5").unwrap().txn_id;
+        assert_eq!(id, Some(TxnId { timestamp: 1_700_000_000_000_000_000, nonce: 5 }));
+    }
+
+    #[test]
+    fn a_token_has_three_parts_of_which_two_are_json() {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let good = format!("{}.{}.{}", part("{\"alg\":\"ES256\"}"), part("{}"), part("signature"));
+        assert!(is_token(&good));
+        for bad in ["", "a.b", "..", "a.b.c", &format!("{good}.x"), &good.replace('.', ";"), &part("{}")] {
+            assert!(!is_token(bad), "{bad}");
+        }
+
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            token(&headers)
+        };
+        assert_eq!(read(&format!("Bearer {good}")).unwrap().as_deref(), Some(good.as_str()));
+        for bad in ["Basic abc", "Bearer", "Bearer ", "Bearer abc", "bearer"] {
+            assert_eq!(read(bad).unwrap_err().kind(), Kind::Unauthorized, "{bad}");
+        }
+        assert_eq!(token(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn errors_carry_the_headers_that_http_asks_for() {
+        let reply = |method: Method, path: &str, error: Error| {
+            let (parts, ()) = Request::builder().method(method).uri(path).body(()).unwrap().into_parts();
+            to_response(Err(error), Encoding::Json, &parts).0
+        };
+        let response = reply(Method::PATCH, "/state", unsupported("/state", "PATCH"));
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "GET, PUT, POST, DELETE");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let response = reply(Method::PUT, "/explain", unsupported("/explain", "PUT"));
+        assert_eq!(response.headers()["allow"], "POST");
+        let response = reply(Method::GET, "/", Error::unauthorized("no"));
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let result = runtime.block_on(guard(async { panic!("at the disco") }));
+        assert_eq!(result.err().map(|error| error.kind()), Some(Kind::Internal));
+    }
+
+    #[test]
+    fn what_takes_too_long_times_out() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(before(Instant::now(), std::future::pending::<Result<()>>())).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (Kind::Timeout, "request timed out"));
+        assert_eq!(error.stack(), ["while running the program"]);
+    }
+}

@@ -1,0 +1,60 @@
+//! Transactions: their ids, and what a request carries through its life.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+
+/// The id of a transaction: nanoseconds since the Unix epoch, then a nonce. Written `<timestamp>-<nonce>`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
+pub struct TxnId {
+    /// Nanoseconds since the Unix epoch.
+    pub timestamp: u64,
+    /// Tells apart ids of different hosts with one timestamp.
+    pub nonce: u16,
+}
+
+impl FromStr for TxnId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        text.split_once('-')
+            .filter(|(timestamp, nonce)| digits(timestamp) && digits(nonce))
+            .and_then(|(timestamp, nonce)| Some(TxnId { timestamp: timestamp.parse().ok()?, nonce: nonce.parse().ok()? }))
+            .ok_or_else(|| Error::bad_request(format!("{text:?} is not a transaction id: expected <nanoseconds>-<nonce>")))
+    }
+}
+
+impl fmt::Display for TxnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.timestamp, self.nonce)
+    }
+}
+
+/// What a request carries through its life.
+#[derive(Clone, Debug)]
+pub struct Txn {
+    pub id: TxnId,
+    /// When the request must be answered.
+    pub deadline: Instant,
+    /// The caller's token, to be forwarded to other hosts.
+    pub token: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_back_and_sort_by_time() {
+        let id: TxnId = "1700000000000000000-5".parse().unwrap();
+        assert_eq!(id.to_string(), "1700000000000000000-5");
+        assert!(id < "1700000000000000001-0".parse().unwrap());
+        for text in ["abc", "1", "1-", "-1", "1-2-3", "99999999999999999999-1", "1-65536", "+1-2"] {
+            assert!(text.parse::<TxnId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Programs as they were written: expressions, steps and op definitions.
+//!
+//! This is the typed form that `compiler::decode` makes of a document. It keeps enough to be written back
+//! ([`super::encode`]), since an op definition is a state like any other. It resolves nothing.
+
+use std::any::Any;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use super::{Id, Link, Map, State};
+
+/// What is done to a subject.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+impl Verb {
+    /// The name of this verb in paths and plans, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Put => "put",
+            Verb::Post => "post",
+            Verb::Delete => "delete",
+        }
+    }
+
+    /// The name of this verb in HTTP.
+    pub fn http(self) -> &'static str {
+        match self {
+            Verb::Get => "GET",
+            Verb::Put => "PUT",
+            Verb::Post => "POST",
+            Verb::Delete => "DELETE",
+        }
+    }
+}
+
+/// A state, or a description of how to compute one.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Expr {
+    /// A state without references outside op definitions.
+    Literal(State),
+    /// The value of a named step or parameter.
+    Name(Id),
+    Tuple(Vec<Expr>),
+    /// Entries sorted by name, without duplicates.
+    Map(Arc<[Id]>, Vec<Expr>),
+    Call(Box<Subject>, Box<Args>),
+    Flow(Box<Flow>),
+}
+
+/// What is called.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Subject {
+    /// A step or parameter, and the path of an entry or method below its value.
+    Name(Id, Arc<[Id]>),
+    Link(Link),
+    /// The value of an expression.
+    Value(Expr),
+}
+
+/// The verb of a call with its arguments.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Args {
+    Get(Expr),
+    Put(Expr, Expr),
+    /// Parameters sorted by name, without duplicates.
+    Post(Arc<[Id]>, Vec<Expr>),
+    Delete(Expr),
+}
+
+impl Args {
+    /// The verb of the call.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Args::Get(_) => Verb::Get,
+            Args::Put(..) => Verb::Put,
+            Args::Post(..) => Verb::Post,
+            Args::Delete(_) => Verb::Delete,
+        }
+    }
+
+    /// The argument expressions, in order.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            Args::Get(key) | Args::Delete(key) => vec![key],
+            Args::Put(key, value) => vec![key, value],
+            Args::Post(_, values) => values.iter().collect(),
+        }
+    }
+}
+
+/// Flow control.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Flow {
+    /// `then`, not begun before `when` is done.
+    After { when: Expr, then: Expr },
+    /// `then`, after which `when` is done.
+    Before { when: Expr, then: Expr },
+    If { cond: Expr, then: Expr, or_else: Expr },
+    /// The case of the first entry of `switch` that equals `cond`; `cases` has one more, the default.
+    Case { cond: Expr, switch: Vec<Expr>, cases: Vec<Expr> },
+    /// `state`, replaced by `step(state)` as long as `cond(state)`.
+    While { cond: Expr, step: Expr, state: Expr },
+    /// `op` with the current values of the named states.
+    With { names: Vec<Id>, op: Expr },
+}
+
+/// One step of a program or an op.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub struct Step {
+    pub name: Id,
+    pub expr: Expr,
+}
+
+/// How an op is called, and the names of its parameters.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum OpKind {
+    Get { key: Id },
+    Put { key: Id, value: Id },
+    Post,
+    Delete { key: Id },
+}
+
+impl OpKind {
+    /// The verb that an op of this kind is called by.
+    pub fn verb(&self) -> Verb {
+        match self {
+            OpKind::Get { .. } => Verb::Get,
+            OpKind::Put { .. } => Verb::Put,
+            OpKind::Post => Verb::Post,
+            OpKind::Delete { .. } => Verb::Delete,
+        }
+    }
+
+    /// The names of the parameters that this kind fixes; a POST op takes any.
+    pub fn params(&self) -> impl Iterator<Item = &Id> {
+        let (first, second) = match self {
+            OpKind::Get { key } | OpKind::Delete { key } => (Some(key), None),
+            OpKind::Put { key, value } => (Some(key), Some(value)),
+            OpKind::Post => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+/// An op definition. Its value is the value of its last step.
+#[derive(Debug)]
+pub struct OpDef {
+    pub kind: OpKind,
+    pub steps: Vec<Step>,
+    /// See [`State::weight`].
+    pub weight: u64,
+    /// What `exec` compiled from this definition, once it was called.
+    pub compiled: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl OpDef {
+    /// An op definition that was not called yet.
+    pub fn new(kind: OpKind, steps: Vec<Step>) -> Self {
+        let weight = 64 + steps.iter().map(|step| step.expr.weight()).sum::<u64>();
+        Self { kind, steps, weight, compiled: OnceLock::new() }
+    }
+}
+
+impl PartialEq for OpDef {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.steps == other.steps
+    }
+}
+
+impl Eq for OpDef {}
+
+impl Hash for OpDef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.kind.hash(state);
+        self.steps.hash(state);
+    }
+}
+
+/// An op with the states that it captured.
+#[derive(Debug, Eq, PartialEq, Hash)]
+pub struct Closure {
+    pub context: Map,
+    pub op: Arc<OpDef>,
+}
+
+impl Expr {
+    /// The literal None, which also stands for a missing argument.
+    pub const NONE: Expr = Expr::Literal(State::NONE);
+
+    fn weight(&self) -> u64 {
+        const SELF: u64 = size_of::<Expr>() as u64;
+        let sum = |exprs: &mut dyn Iterator<Item = &Expr>| exprs.map(Expr::weight).sum::<u64>();
+        SELF + match self {
+            Expr::Literal(state) => state.weight(),
+            Expr::Name(name) => name.as_str().len() as u64,
+            Expr::Tuple(items) | Expr::Map(_, items) => sum(&mut items.iter()),
+            Expr::Call(_, args) => 64 + sum(&mut args.exprs().into_iter()),
+            Expr::Flow(flow) => match flow.as_ref() {
+                Flow::After { when, then } | Flow::Before { when, then } => sum(&mut [when, then].into_iter()),
+                Flow::If { cond, then, or_else } => sum(&mut [cond, then, or_else].into_iter()),
+                Flow::Case { cond, switch, cases } => cond.weight() + sum(&mut switch.iter().chain(cases)),
+                Flow::While { cond, step, state } => sum(&mut [cond, step, state].into_iter()),
+                Flow::With { op, .. } => op.weight(),
+            },
+        }
+    }
+}

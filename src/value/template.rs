@@ -1,0 +1,141 @@
+//! Templates: Handlebars, rendered under bounds.
+//!
+//! A template is user input, so it gets no partials (they can recurse) and no more work than [`STEPS_MAX`]: nested
+//! blocks multiply, so the bound is computed from the template and the data before anything is rendered.
+
+use handlebars::Handlebars;
+use serde_json::Value as Json;
+
+use super::encode::to_json;
+use super::{Number, State, Value, text};
+use crate::error::{Error, Result};
+
+/// Bytes of a template.
+const TEMPLATE_BYTES_MAX: usize = 1 << 20;
+/// Blocks within blocks; the renderer recurses.
+const BLOCK_DEPTH_MAX: usize = 64;
+/// Renderings of a template's text, counting each item of each list that a block may run over.
+const STEPS_MAX: u64 = 100_000_000;
+
+/// Renders `template` with `data`.
+///
+/// # Errors
+/// `BadRequest` for a syntax error; `TooLarge` if rendering could take more than the bounds allow.
+pub fn render(template: &str, data: &State) -> Result<String> {
+    check(template, data)?;
+    let handlebars = Handlebars::new();
+    handlebars
+        .render_template(template, &to_data(data))
+        .map_err(|error| Error::bad_request(format!("cannot render the template: {error}")))
+}
+
+fn check(template: &str, data: &State) -> Result<()> {
+    if template.len() > TEMPLATE_BYTES_MAX {
+        return Err(Error::too_large(format!("a template may have {TEMPLATE_BYTES_MAX} bytes")));
+    }
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    let mut rest = template;
+    while let Some(at) = rest.find("{{") {
+        rest = rest[at + 2..].trim_start_matches(['{', '~', '&', ' ', '\t', '\r', '\n']);
+        match rest.bytes().next() {
+            Some(b'#') if rest[1..].trim_start().starts_with(['>', '*']) => return Err(no_partials()),
+            Some(b'>' | b'*') => return Err(no_partials()),
+            Some(b'#' | b'^') => depth += 1,
+            Some(b'/') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    let nested = rest_depth(template);
+    if deepest > BLOCK_DEPTH_MAX || nested > BLOCK_DEPTH_MAX {
+        return Err(Error::bad_request(format!("a template nests more than {BLOCK_DEPTH_MAX} blocks")));
+    }
+    let per_block = longest(data).max(1);
+    let steps = (0..deepest).fold(template.len() as u64, |steps, _| steps.saturating_mul(per_block));
+    if steps > STEPS_MAX {
+        return Err(Error::too_large(format!("{deepest} nested blocks over {per_block} items are too much to render")));
+    }
+    Ok(())
+}
+
+fn no_partials() -> Error {
+    Error::bad_request("a template may not have partials or decorators")
+}
+
+/// How deep subexpressions nest; the parser recurses.
+fn rest_depth(template: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    for byte in template.bytes() {
+        match byte {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// The length of the longest list in `data`.
+fn longest(data: &State) -> u64 {
+    let (own, items): (usize, &[State]) = match data {
+        State::Tuple(tuple) => (tuple.items().len(), tuple.items()),
+        State::Map(map) => (map.len(), map.values()),
+        _ => (0, &[]),
+    };
+    items.iter().map(longest).max().unwrap_or(0).max(own as u64)
+}
+
+/// Data keeps its structure, so that paths, lists and conditions work; other values are inserted as their text.
+fn to_data(state: &State) -> Json {
+    match state {
+        State::Value(Value::None) => Json::Null,
+        State::Value(Value::Number(Number::Bool(value))) => Json::Bool(*value),
+        State::Value(Value::Number(Number::I64(n))) => Json::from(*n),
+        State::Value(_) => Json::String(text::text(state).unwrap_or_default()),
+        State::Tuple(tuple) => Json::Array(tuple.items().iter().map(to_data).collect()),
+        State::Map(map) => {
+            Json::Object(map.iter().map(|(name, value)| (name.to_string(), to_data(value))).collect())
+        }
+        State::Op(_) | State::Closure(_) => Json::String(to_json(state)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Map, Tuple};
+
+    fn data(entries: &[(&'static str, State)]) -> State {
+        Map::try_new(entries.iter().map(|(name, state)| ((*name).into(), state.clone()))).unwrap().into()
+    }
+
+    #[test]
+    fn values_are_escaped_unless_they_are_asked_for_raw() {
+        let data = data(&[("a", "<b>&\"'`=/".into())]);
+        assert_eq!(
+            render("{{a}} {{{a}}}", &data).unwrap(),
+            "&lt;b&gt;&amp;&quot;&#x27;&#x60;&#x3D;/ <b>&\"'`=/"
+        );
+    }
+
+    #[test]
+    fn structure_is_kept() {
+        let list = State::from(Tuple::try_new([1i64.into(), 2i64.into()]).unwrap());
+        let data = data(&[("a", list), ("no", false.into()), ("x", 1.0.into())]);
+        assert_eq!(render("{{#each a}}{{this}},{{/each}}{{#if no}}y{{else}}n{{/if}}{{x}}{{none}}", &data).unwrap(), "1,2,n1");
+    }
+
+    #[test]
+    fn hostile_templates_are_refused() {
+        let list = State::from(Tuple::try_new(vec![State::from(1i64); 1000]).unwrap());
+        let data = data(&[("a", list)]);
+        let nested = "{{#each a}}".repeat(4) + &"{{/each}}".repeat(4);
+        assert!(render(&nested, &data).is_err());
+        for template in ["{{> x}}", "{{#*inline \"x\"}}{{/inline}}", "{{#> x}}{{/x}}", "{{", "{{#if}}"] {
+            assert!(render(template, &data).is_err(), "{template}");
+        }
+        let deep = format!("{{{{a {}", "(".repeat(10_000));
+        assert!(render(&deep, &data).is_err());
+    }
+}
