@@ -390,6 +390,9 @@ fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
         };
     }
     let class = match Class::at(&path) {
+        Some(Class::Other(_)) if path.starts_with("/state/scalar/") => {
+            return Err(Error::bad_request(format!("a {path} cannot be made from a value")));
+        }
         None | Some(Class::Ref(_) | Class::Op(_) | Class::Closure | Class::Other(_)) => {
             return Err(Error::not_found(path));
         }

@@ -214,7 +214,9 @@ fn decode_args(doc: &Doc) -> Result<Option<Args>> {
         Doc::Map(entries) if entries.is_empty() => Args::Post(Arc::new([]), vec![]),
         Doc::Map(entries) => match decode(doc)? {
             Expr::Map(keys, values) => Args::Post(keys, values),
-            Expr::Literal(State::Map(_)) => {
+            // `{"x": []}` is an Id anywhere else. Where it names a parameter it is the map `{x: []}`, and what is called
+            // decides which of the two it needs.
+            Expr::Literal(State::Map(_) | State::Value(Value::Id(_))) => {
                 let (keys, values) = decode_params(entries)?;
                 Args::Post(keys, values)
             }

@@ -132,14 +132,18 @@ pub(super) fn invoke(subject: &State, site: &Site, args: Vec<State>) -> Result<I
 fn method(receiver: &State, name: &Id, site: &Site, args: Vec<State>) -> Result<Invocation> {
     let bound = match site.method(Receiver::of(receiver)) {
         Ok(bound) => bound,
-        // `{"x": []}` is read as an Id, and stands for the map where parameters are needed.
-        Err(error) => match (site.shape == Shape::Get).then(|| id_as_params(args.first())).flatten() {
-            Some((shape, args)) => {
-                let site = Site::new(Arc::new([name.clone()]), shape);
-                return method(receiver, name, &site, args);
+        Err(error) => {
+            if let Some(map) = as_map(receiver) {
+                return match map.get(name.as_str()) {
+                    Some(entry) => call(entry, &site.shape, args),
+                    None => method(&map.into(), name, site, args),
+                };
             }
-            None => return Err(error.clone()),
-        },
+            return match as_key(&site.shape, &args) {
+                Some(key) => method(receiver, name, &Site::new(Arc::new([name.clone()]), Shape::Get), vec![key]),
+                None => Err(error.clone()),
+            };
+        }
     };
     match bound {
         Bound::Loop(kind, indices) => {
@@ -150,19 +154,27 @@ fn method(receiver: &State, name: &Id, site: &Site, args: Vec<State>) -> Result<
     }
 }
 
-/// The Id `x` as the parameters `{x: []}`.
-fn id_as_params(key: Option<&State>) -> Option<(Shape, Vec<State>)> {
-    match key {
-        Some(State::Value(Value::Id(name))) => {
-            let empty = crate::value::Tuple::try_new([]).ok()?;
-            Some((Shape::Post(Arc::new([name.clone()])), vec![empty.into()]))
-        }
+/// The Id `x`, which reads like the map `{x: []}`, as that map.
+fn as_map(state: &State) -> Option<Map> {
+    match state {
+        State::Value(Value::Id(_)) => cast::to_map(state),
+        _ => None,
+    }
+}
+
+/// The parameters `{x: []}`, which read like the Id `x`, as that Id.
+fn as_key(shape: &Shape, args: &[State]) -> Option<State> {
+    match (shape, args) {
+        (Shape::Post(names), [State::Tuple(value)]) if value.items().is_empty() => Some(names.first()?.clone().into()),
         _ => None,
     }
 }
 
 /// Calls a state itself.
 fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
+    if !matches!(value, State::Op(_) | State::Closure(_)) && let Some(key) = as_key(shape, &args) {
+        return call(value, &Shape::Get, vec![key]);
+    }
     match value {
         State::Op(op) => call_op(op, None, value, shape, args),
         State::Closure(closure) => call_op(&closure.op, Some(&closure.context), value, shape, args),
@@ -180,6 +192,10 @@ fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
                 None => Err(Error::not_found(format!("{link} is not a class"))),
             }
         }
+        State::Value(Value::Id(_)) if *shape == Shape::Get && args[0] != State::NONE => match as_map(value) {
+            Some(map) => items::entry(&map, &args[0]).map(Invocation::Done),
+            None => Err(Error::internal("an Id that is no map")),
+        },
         State::Value(_) if *shape == Shape::Get && args[0] != State::NONE => {
             Err(Error::not_found(format!("a {} has no entries", value.class())))
         }
@@ -202,10 +218,8 @@ fn as_itself(value: &State, shape: &Shape) -> Result<Invocation> {
 fn call_op(op: &Arc<OpDef>, context: Option<&Map>, value: &State, shape: &Shape, mut args: Vec<State>) -> Result<Invocation> {
     let verb = op.kind.verb();
     let mut shape = shape.clone();
-    if verb == Verb::Post && shape == Shape::Get {
-        if let Some((post, params)) = id_as_params(args.first()) {
-            (shape, args) = (post, params);
-        }
+    if verb != Verb::Post && let Some(key) = as_key(&shape, &args) {
+        (shape, args) = (Shape::Get, vec![key]);
     }
     if verb != shape.verb() {
         return match &shape {

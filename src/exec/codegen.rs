@@ -313,13 +313,14 @@ impl<'a> Generator<'a> {
         let sources = self.sources(operands);
         let bound = self.graph.method(node).map(|method| bind(method, shape));
         let instr = match (target, bound) {
-            (_, Some(Err(error))) => Instr::Fail { error: Box::new(error) },
+            (Target::Static(_), Some(Err(error))) => Instr::Fail { error: Box::new(error) },
             (Target::Value(_), Some(Ok(bound))) => bound_call(dst, bound, &sources),
             (Target::Static(_), Some(Ok(Bound::Static(body, l, r)))) => {
                 Instr::Binary { dst, body, l: sources[l], r: sources[r] }
             }
             (Target::Static(_), Some(Ok(Bound::Unary(body)))) => Instr::Unary { dst, body, source: sources[0] },
-            (Target::Value(path), None) => {
+            // Also if the call does not fit the method: then the machine finds out whether it can be read otherwise.
+            (Target::Value(path), None | Some(Err(_))) => {
                 let site = Box::new(Site::new(path.clone(), shape.clone()));
                 Instr::Call { dst, site, subject: sources[0], args: sources[1..].into() }
             }

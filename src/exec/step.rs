@@ -69,7 +69,8 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
                     Ok(Bound::Binary(body, index)) => (*dst, body(subject, read(unit, slots, args[*index])?)?),
                     Ok(Bound::Loop(..)) => return Ok(Control::Slow),
                     Ok(bound) => (*dst, bound.call(subject, &read_all(unit, slots, args)?)?),
-                    Err(error) => return Err(error.clone()),
+                    // An argument may have to be read in another way.
+                    Err(_) => return Ok(Control::Slow),
                 }
             }
             Instr::Method { dst, bound, subject, args } => {

@@ -36,7 +36,7 @@ pub type RegionId = usize;
 pub struct Region {
     /// The node whose value the region is computed for.
     pub head: NodeId,
-    /// All nodes, each after its operands; the head is the last.
+    /// All nodes, each after its operands; the head is the last. Constants and parameters are there without a region.
     pub nodes: Vec<NodeId>,
     pub engine: Engine,
 }
@@ -64,7 +64,11 @@ impl PhysicalPlan {
         // Users come before what they use.
         for id in order.iter().rev() {
             let shared = if merges_regions && !recalled.contains(id) { only_region(&graph, *id, &region_of) } else { None };
-            let region = match shared.filter(|_| !graph.may_wait(*id)).or_else(|| free(&graph, *id, &region_of)) {
+            if let Some(region) = free(&graph, *id, &region_of) {
+                region_of.insert(*id, region);
+                continue;
+            }
+            let region = match shared.filter(|_| !graph.may_wait(*id)) {
                 Some(region) => region,
                 None => {
                     regions.push(Region { head: *id, nodes: vec![], engine: Engine::Scalar });

@@ -16,8 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::config::Config;
@@ -39,8 +39,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const STREAMS_MAX: u32 = 256;
 /// How long to wait after a connection could not be accepted, e.g. for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long requests in progress may go on after a signal to stop, unless the limit of a request is longer.
-const DRAIN_TIME_MIN: Duration = Duration::from_secs(1);
+/// How long requests in progress may go on after a signal to stop; then they are answered with 503.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What all requests share.
 pub(super) struct Host {
@@ -51,6 +51,8 @@ pub(super) struct Host {
     pub(super) metrics: Metrics,
     /// One permit for each request that may be in progress.
     pub(super) slots: Semaphore,
+    /// Becomes true when requests in progress are to be abandoned.
+    stopping: watch::Sender<bool>,
 }
 
 impl Host {
@@ -63,9 +65,18 @@ impl Host {
             mint: TxnClock::new(rand::random()),
             metrics: Metrics::new(clock.now()),
             slots: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+            stopping: watch::Sender::new(false),
             clock,
             limits,
         }
+    }
+}
+
+impl Host {
+    /// Completes when requests in progress are to be abandoned.
+    pub(super) async fn stopped(&self) {
+        // The sender lives as long as the host, so this cannot fail before it is true.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 }
 
@@ -182,15 +193,18 @@ async fn accept(listener: TcpListener, host: &Arc<Host>, stop: impl Future<Outpu
         }
     }
     drop(listener);
-    drain(graceful, host.limits.request_ttl.max(DRAIN_TIME_MIN)).await;
+    drain(graceful, host).await;
 }
 
-/// Lets requests in progress finish.
-async fn drain(graceful: GracefulShutdown, time: Duration) {
+/// Lets requests in progress finish, for a while.
+async fn drain(graceful: GracefulShutdown, host: &Host) {
     info!(connections = graceful.count(), "stopping");
-    tokio::select! {
-        () = graceful.shutdown() => {}
-        () = sleep(time) => warn!("stopped before all requests were answered"),
+    let mut finished = pin!(graceful.shutdown());
+    if timeout(DRAIN_TIME, &mut finished).await.is_err() {
+        host.stopping.send_replace(true);
+        if timeout(DRAIN_TIME, finished).await.is_err() {
+            warn!("stopped before all requests were answered");
+        }
     }
 }
 

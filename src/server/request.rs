@@ -67,12 +67,23 @@ pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Resu
             let (id, path) = (head.txn.id, parts.uri.path());
             let span = info_span!("request", txn_id = %id, method = head.verb.http(), path);
             let answer = answer(&host, &head, &parts.headers, &mut body, encoding);
-            (guard(answer).instrument(span.clone()).await, span)
+            let stopped = host.stopped();
+            let result = async {
+                tokio::select! {
+                    biased;
+                    result = guard(answer) => result,
+                    () = stopped => Err(Error::unavailable("this host is stopping")),
+                }
+            };
+            (result.instrument(span.clone()).await, span)
         }
         Err(error) => (Err(error), Span::none()),
     };
     if result.is_err() && !parts.headers.contains_key(EXPECT) {
-        forget(&mut body, started + host.limits.request_ttl).await;
+        tokio::select! {
+            () = forget(&mut body, started + host.limits.request_ttl) => {}
+            () = host.stopped() => {}
+        }
     }
 
     let (response, bytes) = to_response(result, encoding, &parts);

@@ -89,7 +89,7 @@ fn measure<'a>(items: impl Iterator<Item = &'a State>) -> Result<(u64, u16)> {
         depth = depth.max(item.depth());
     }
     if weight > WEIGHT_MAX {
-        return Err(Error::too_large(format!("the state is larger than {} MiB", WEIGHT_MAX >> 20)));
+        return Err(Error::bad_request(format!("the state is larger than {} MiB", WEIGHT_MAX >> 20)));
     }
     if depth >= DEPTH_MAX {
         return Err(Error::bad_request(format!("the state nests deeper than {DEPTH_MAX} levels")));
@@ -112,7 +112,7 @@ impl Tuple {
     /// A tuple of `items`.
     ///
     /// # Errors
-    /// `TooLarge` past [`WEIGHT_MAX`], `BadRequest` past [`DEPTH_MAX`].
+    /// `BadRequest` past [`WEIGHT_MAX`] or [`DEPTH_MAX`].
     pub fn try_new(items: impl Into<Box<[State]>>) -> Result<Self> {
         let items = items.into();
         let (weight, depth) = measure(items.iter())?;
@@ -143,7 +143,7 @@ impl Map {
     /// A map of `entries`; of entries with one name the last wins.
     ///
     /// # Errors
-    /// `TooLarge` past [`WEIGHT_MAX`], `BadRequest` past [`DEPTH_MAX`].
+    /// `BadRequest` past [`WEIGHT_MAX`] or [`DEPTH_MAX`].
     pub fn try_new(entries: impl IntoIterator<Item = (Id, State)>) -> Result<Self> {
         let sorted: std::collections::BTreeMap<Id, State> = entries.into_iter().collect();
         let (keys, values): (Vec<_>, Vec<_>) = sorted.into_iter().unzip();
@@ -288,7 +288,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(error.unwrap().kind(), crate::error::Kind::TooLarge);
+        assert_eq!(error.unwrap().kind(), crate::error::Kind::BadRequest);
     }
 
     #[test]

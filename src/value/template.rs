@@ -3,7 +3,8 @@
 //! A template is user input, so it gets no partials (they can recurse) and no more work than [`STEPS_MAX`]: nested
 //! blocks multiply, so the bound is computed from the template and the data before anything is rendered.
 
-use handlebars::Handlebars;
+use handlebars::template::{Parameter, TemplateElement};
+use handlebars::{Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, ScopedJson, Template};
 use serde_json::Value as Json;
 
 use super::encode::to_json;
@@ -17,21 +18,64 @@ const BLOCK_DEPTH_MAX: usize = 64;
 /// Renderings of a template's text, counting each item of each list that a block may run over.
 const STEPS_MAX: u64 = 100_000_000;
 
-/// Renders `template` with `data`.
+/// Renders `template` with `data`, which are parameters, or a value.
 ///
 /// # Errors
-/// `BadRequest` for a syntax error; `TooLarge` if rendering could take more than the bounds allow.
-pub fn render(template: &str, data: &State) -> Result<String> {
+/// `BadRequest` for a syntax error, or if rendering could take more than the bounds allow.
+pub fn render(template: &str, data: &State, are_parameters: bool) -> Result<String> {
     check(template, data)?;
-    let handlebars = Handlebars::new();
-    handlebars
-        .render_template(template, &to_data(data))
-        .map_err(|error| Error::bad_request(format!("cannot render the template: {error}")))
+    let failed = |error: &dyn std::fmt::Display| Error::bad_request(format!("cannot render the template: {error}"));
+    let mut compiled = Template::compile(template).map_err(|error| failed(&error))?;
+    insert_maps_as_json(&mut compiled);
+    let mut handlebars = Handlebars::new();
+    handlebars.register_template(NAME, compiled);
+    handlebars.register_helper(INSERT, Box::new(Insert));
+    handlebars.render(NAME, &to_data(data, are_parameters)).map_err(|error| failed(&error))
+}
+
+/// The name under which the one template is rendered.
+const NAME: &str = "template";
+/// The name of the helper that inserts a value.
+const INSERT: &str = "tc insert";
+
+/// Makes every plain `{{name}}` a call of [`Insert`].
+fn insert_maps_as_json(template: &mut Template) {
+    for element in &mut template.elements {
+        match element {
+            TemplateElement::Expression(expression) | TemplateElement::HtmlExpression(expression) => {
+                let is_plain = expression.params.is_empty() && expression.hash.is_empty();
+                if is_plain && matches!(expression.name, Parameter::Path(_)) {
+                    let name = std::mem::replace(&mut expression.name, Parameter::Name(INSERT.into()));
+                    expression.params.push(name);
+                }
+            }
+            TemplateElement::HelperBlock(block) => {
+                block.template.as_mut().into_iter().chain(&mut block.inverse).for_each(insert_maps_as_json);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Inserts a value: a map as its JSON, anything else as the library does it.
+struct Insert;
+
+impl HelperDef for Insert {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> std::result::Result<ScopedJson<'rc>, RenderError> {
+        let value = helper.param(0).map_or(&Json::Null, |param| param.value());
+        Ok(ScopedJson::Derived(if value.is_object() { Json::String(value.to_string()) } else { value.clone() }))
+    }
 }
 
 fn check(template: &str, data: &State) -> Result<()> {
     if template.len() > TEMPLATE_BYTES_MAX {
-        return Err(Error::too_large(format!("a template may have {TEMPLATE_BYTES_MAX} bytes")));
+        return Err(Error::bad_request(format!("a template may have {TEMPLATE_BYTES_MAX} bytes")));
     }
     let (mut depth, mut deepest) = (0usize, 0usize);
     let mut rest = template;
@@ -53,7 +97,7 @@ fn check(template: &str, data: &State) -> Result<()> {
     let per_block = longest(data).max(1);
     let steps = (0..deepest).fold(template.len() as u64, |steps, _| steps.saturating_mul(per_block));
     if steps > STEPS_MAX {
-        return Err(Error::too_large(format!("{deepest} nested blocks over {per_block} items are too much to render")));
+        return Err(Error::bad_request(format!("{deepest} nested blocks over {per_block} items are too much to render")));
     }
     Ok(())
 }
@@ -86,16 +130,18 @@ fn longest(data: &State) -> u64 {
     items.iter().map(longest).max().unwrap_or(0).max(own as u64)
 }
 
-/// Data keeps its structure, so that paths, lists and conditions work; other values are inserted as their text.
-fn to_data(state: &State) -> Json {
+/// Data keeps its structure, so that paths, lists and conditions work; other values are inserted as their text. Floats are
+/// texts where they are parameters, without the `.0` of a whole number, and numbers where they are data.
+fn to_data(state: &State, is_parameter: bool) -> Json {
     match state {
         State::Value(Value::None) => Json::Null,
         State::Value(Value::Number(Number::Bool(value))) => Json::Bool(*value),
         State::Value(Value::Number(Number::I64(n))) => Json::from(*n),
+        State::Value(Value::Number(Number::F64(n))) if !is_parameter => Json::from(*n),
         State::Value(_) => Json::String(text::text(state).unwrap_or_default()),
-        State::Tuple(tuple) => Json::Array(tuple.items().iter().map(to_data).collect()),
+        State::Tuple(tuple) => Json::Array(tuple.items().iter().map(|item| to_data(item, false)).collect()),
         State::Map(map) => {
-            Json::Object(map.iter().map(|(name, value)| (name.to_string(), to_data(value))).collect())
+            Json::Object(map.iter().map(|(name, value)| (name.to_string(), to_data(value, is_parameter))).collect())
         }
         State::Op(_) | State::Closure(_) => Json::String(to_json(state)),
     }
@@ -114,7 +160,7 @@ mod tests {
     fn values_are_escaped_unless_they_are_asked_for_raw() {
         let data = data(&[("a", "<b>&\"'`=/".into())]);
         assert_eq!(
-            render("{{a}} {{{a}}}", &data).unwrap(),
+            render("{{a}} {{{a}}}", &data, true).unwrap(),
             "&lt;b&gt;&amp;&quot;&#x27;&#x60;&#x3D;/ <b>&\"'`=/"
         );
     }
@@ -123,7 +169,7 @@ mod tests {
     fn structure_is_kept() {
         let list = State::from(Tuple::try_new([1i64.into(), 2i64.into()]).unwrap());
         let data = data(&[("a", list), ("no", false.into()), ("x", 1.0.into())]);
-        assert_eq!(render("{{#each a}}{{this}},{{/each}}{{#if no}}y{{else}}n{{/if}}{{x}}{{none}}", &data).unwrap(), "1,2,n1");
+        assert_eq!(render("{{#each a}}{{this}},{{/each}}{{#if no}}y{{else}}n{{/if}}{{x}}{{none}}", &data, true).unwrap(), "1,2,n1");
     }
 
     #[test]
@@ -131,11 +177,11 @@ mod tests {
         let list = State::from(Tuple::try_new(vec![State::from(1i64); 1000]).unwrap());
         let data = data(&[("a", list)]);
         let nested = "{{#each a}}".repeat(4) + &"{{/each}}".repeat(4);
-        assert!(render(&nested, &data).is_err());
+        assert!(render(&nested, &data, true).is_err());
         for template in ["{{> x}}", "{{#*inline \"x\"}}{{/inline}}", "{{#> x}}{{/x}}", "{{", "{{#if}}"] {
-            assert!(render(template, &data).is_err(), "{template}");
+            assert!(render(template, &data, true).is_err(), "{template}");
         }
         let deep = format!("{{{{a {}", "(".repeat(10_000));
-        assert!(render(&deep, &data).is_err());
+        assert!(render(&deep, &data, true).is_err());
     }
 }

@@ -11,6 +11,18 @@ use crate::value::{Class, Number, NumberClass, State, Tuple, Value, cast};
 /// POST with its two parameters in the order of their declaration.
 pub(crate) static METHODS: &[Method] = &[
     Method {
+        name: "/state/object/class",
+        aliases: &[],
+        params: Params::Ignored,
+        result: ResultClass::Exactly(Class::Link),
+        doc: "The class that the key is; for programs of the time when a class had to be looked up.",
+        example: (
+            r#"[["x",5],["r",{"/state/object/class":{"$x/class":[null]}}]]"#,
+            r#"{"/state/scalar/value/number/int/64":[]}"#,
+        ),
+        body: Body::Unary(class),
+    },
+    Method {
         name: "/state/scalar/value/bytes/uuid",
         aliases: &[],
         params: Params::Ignored,
@@ -74,6 +86,13 @@ pub(super) fn find(path: &str) -> Option<&'static Method> {
     INDEX.get(path).copied()
 }
 
+fn class(key: &State) -> Result<State> {
+    match key {
+        State::Value(Value::Link(link)) if Class::of_link(link).is_some() => Ok(key.clone()),
+        other => Err(Error::bad_request(format!("a {} is not a class", other.class()))),
+    }
+}
+
 fn items(state: &State) -> Result<Vec<State>> {
     match cast::cast(state, Class::Tuple)? {
         State::Tuple(tuple) => Ok(tuple.items().to_vec()),
@@ -109,7 +128,7 @@ fn range(key: &State) -> Result<State> {
     }
     let count = start.abs_diff(stop).div_ceil(step.unsigned_abs());
     if count > WEIGHT_MAX / size_of::<State>() as u64 {
-        return Err(Error::too_large(format!("a range of {count} numbers is too large")));
+        return Err(Error::bad_request(format!("a range of {count} numbers is too large")));
     }
     let last = count.saturating_sub(1);
     let offset = |i: u64| (i as i128) * i128::from(step);

@@ -17,10 +17,11 @@ pub(super) static METHODS: &[Method] = &[Method {
 
 fn render(text: &State, data: &State) -> Result<State> {
     let State::Value(Value::String(text)) = text else { return Err(Error::internal("a template is a String")) };
-    // A list of pairs stands for a map, as in every place that needs one.
-    let data = match data {
-        State::Tuple(_) => cast::to_map(data).map_or_else(|| data.clone(), State::from),
-        data => data.clone(),
-    };
-    template::render(text, &data).map(State::from)
+    // Parameters come as a map. A key is a value: a list of pairs stands for a map, as in every place that needs one.
+    match data {
+        State::Map(params) => template::render(text, &params.clone().into(), true),
+        State::Tuple(_) => template::render(text, &cast::to_map(data).map_or_else(|| data.clone(), State::from), false),
+        data => template::render(text, data, false),
+    }
+    .map(State::from)
 }

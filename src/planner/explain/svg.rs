@@ -38,21 +38,22 @@ const MARGIN: f64 = 32.0;
 const LINE_HEIGHT: f64 = 15.0;
 const BOX_WIDTH_MIN: f64 = 76.0;
 
+/// The rules name the class of the picture, so that they touch nothing else on a page that it is part of.
 const STYLE: &str = r##"<style>
-text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1f2937; }
-.title { font-size: 16px; font-weight: bold; }
-.op { font-size: 13px; font-weight: bold; text-anchor: middle; }
-.detail { font-size: 11px; fill: #6b7280; text-anchor: middle; }
-.value { font-size: 11px; fill: #15803d; text-anchor: middle; }
-.cost { font-size: 11px; fill: #9a3412; text-anchor: middle; }
-.note { font-size: 11px; fill: #6b7280; }
-.scalar { fill: #dbeafe; stroke: #5b8fc7; stroke-width: 1.2; }
-.call { fill: #fde8cc; stroke: #d08b3a; stroke-width: 1.2; }
-.result { stroke: #1f2937; stroke-width: 2.6; }
-.group { fill: #f1f5f9; stroke: #cbd5e1; }
-.edge { fill: none; stroke: #64748b; stroke-width: 1.3; }
-.lazy { stroke-dasharray: 6 4; }
-.recall { stroke-dasharray: 1.5 4; stroke-linecap: round; stroke: #7c3aed; }
+.tc-plan text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1f2937; }
+.tc-plan .title { font-size: 16px; font-weight: bold; }
+.tc-plan .op { font-size: 13px; font-weight: bold; text-anchor: middle; }
+.tc-plan .detail { font-size: 11px; fill: #6b7280; text-anchor: middle; }
+.tc-plan .value { font-size: 11px; fill: #15803d; text-anchor: middle; }
+.tc-plan .cost { font-size: 11px; fill: #9a3412; text-anchor: middle; }
+.tc-plan .note { font-size: 11px; fill: #6b7280; }
+.tc-plan .scalar { fill: #dbeafe; stroke: #5b8fc7; stroke-width: 1.2; }
+.tc-plan .call { fill: #fde8cc; stroke: #d08b3a; stroke-width: 1.2; }
+.tc-plan .result { stroke: #1f2937; stroke-width: 2.6; }
+.tc-plan .group { fill: #f1f5f9; stroke: #cbd5e1; }
+.tc-plan .edge { fill: none; stroke: #64748b; stroke-width: 1.3; }
+.tc-plan .lazy { stroke-dasharray: 6 4; }
+.tc-plan .recall { stroke-dasharray: 1.5 4; stroke-linecap: round; stroke: #7c3aed; }
 </style>
 <defs><marker id="tc-arrow" viewBox="0 0 10 10" refX="9.5" refY="5" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0 1 10 5 0 9z" fill="#64748b"/></marker></defs>
@@ -88,7 +89,7 @@ pub(super) fn render(explanation: &Explanation) -> String {
     let size = format!(r#"width="{width:.0}" height="{y:.0}" viewBox="0 0 {width:.0} {y:.0}""#);
     // The background is drawn, so that a dark viewer does not put dark text on dark ground.
     let ground = r##"<rect width="100%" height="100%" fill="#fcfdfe"/>"##;
-    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" {size}>\n{STYLE}{ground}\n{body}</svg>\n")
+    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tc-plan\" {size}>\n{STYLE}{ground}\n{body}</svg>\n")
 }
 
 fn title(text: &str, font_size: f64) -> Picture {
@@ -111,7 +112,10 @@ fn legend() -> Picture {
     ];
     let (mut svg, mut x) = (String::new(), 0.0);
     for (symbol, text) in entries {
-        let _ = writeln!(svg, r#"<g transform="translate({x:.1} 0)">{symbol}<text class="note" x="35" y="12">{text}</text></g>"#);
+        let _ = writeln!(
+            svg,
+            r#"<g transform="translate({x:.1} 0)">{symbol}<text class="note" x="35" y="12">{text}</text></g>"#
+        );
         x += 35.0 + text_width(text, 11.0) + 22.0;
     }
     Picture { svg, width: x, height: 16.0 }
@@ -164,11 +168,11 @@ impl Card {
         {
             lines.push((Look::Value, state_text(literal, LINE_CHARS_MAX)));
         }
-        if let Some(stats) = part.analysis.as_ref().and_then(|analysis| analysis.get(&id)) {
-            lines.push((Look::Cost, cost_text(stats)));
-        }
         for (_, line) in &mut lines {
             *line = shorten(line, LINE_CHARS_MAX);
+        }
+        if let Some(stats) = part.analysis.as_ref().and_then(|analysis| analysis.get(&id)) {
+            lines.push((Look::Cost, cost_text(stats)));
         }
         let region = part.plan.region_of.get(&id).copied().unwrap_or_default();
         let tip = format!("%{number} = {}\nregion {region}", shorten(&describe(graph, id, numbers), TIP_CHARS_MAX));
@@ -277,8 +281,12 @@ fn draw_groups(svg: &mut String, part: &Part, layout: &Layout, numbers: &HashMap
         let members: Vec<usize> = region.nodes.iter().filter_map(|id| numbers.get(id).copied()).collect();
         let places = members.iter().filter_map(|member| layout.boxes.get(*member).copied());
         let Some(inner) = places.reduce(Rect::union) else { continue };
-        let frame =
-            Rect { left: inner.left - 10.0, top: inner.top - 19.0, right: inner.right + 10.0, bottom: inner.bottom + 10.0 };
+        let frame = Rect {
+            left: inner.left - 10.0,
+            top: inner.top - 19.0,
+            right: inner.right + 10.0,
+            bottom: inner.bottom + 10.0,
+        };
         let is_free = |(node, place): (usize, &Rect)| members.contains(&node) || !frame.touches(*place);
         if members.len() < 2 || !layout.boxes.iter().enumerate().all(is_free) {
             continue;
@@ -304,7 +312,6 @@ fn draw_recalls(
         let (Some(from), Some(to)) = (target, layout.boxes.get(node)) else { continue };
         let (from_y, to_y) = (from.centre().1, to.centre().1);
         let bend = from.right.max(to.right) + 48.0;
-        // A cubic curve stays within three quarters of the way to its control points.
         right = right.max(bend);
         let _ = writeln!(
             svg,
@@ -342,7 +349,8 @@ fn rect_attributes(rect: Rect) -> String {
 
 /// The width of a text, estimated. Characters of East Asian scripts are twice as wide as others.
 fn text_width(text: &str, font_size: f64) -> f64 {
-    let columns: u32 = text.chars().map(|c| if c < '\u{1100}' || ('\u{2000}'..'\u{2e80}').contains(&c) { 1 } else { 2 }).sum();
+    let columns: u32 =
+        text.chars().map(|c| if c < '\u{1100}' || ('\u{2000}'..'\u{2e80}').contains(&c) { 1 } else { 2 }).sum();
     f64::from(columns) * font_size * CHAR_WIDTH
 }
 

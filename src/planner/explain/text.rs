@@ -140,12 +140,9 @@ fn with_costs(lines: Vec<PlanLine>, analysis: &Analysis) -> Vec<String> {
 /// What a node cost, in the order of [`COLUMNS`].
 fn costs(stats: Option<&NodeStats>) -> [String; 4] {
     match stats {
-        Some(stats) if stats.runs > 0 => [
-            stats.runs.to_string(),
-            stats.rows.to_string(),
-            time_text(stats.nanos),
-            bytes_text(stats.bytes),
-        ],
+        Some(stats) if stats.runs > 0 => {
+            [stats.runs.to_string(), stats.rows.to_string(), time_text(stats.nanos), bytes_text(stats.bytes)]
+        }
         _ => [(); 4].map(|()| String::from("-")),
     }
 }
@@ -248,7 +245,10 @@ pub(super) mod tests {
     fn the_region_of_the_result_is_the_last() {
         let text = render(&sample());
         let result = text.find("  region 0 (scalar), the result\n    %3 = gt (%2, %1)");
-        assert!(result.is_some_and(|result| text.find("  region 1 (scalar)\n").is_some_and(|other| other < result)), "{text}");
+        assert!(
+            result.is_some_and(|result| text.find("  region 1 (scalar)\n").is_some_and(|other| other < result)),
+            "{text}"
+        );
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn evaluate(graph: &OpGraph, node: NodeId, states: &[State]) -> Option<Result<St
         Op::Call(Target::Value(_), shape) => match bind(graph.method(node)?, shape) {
             Ok(Bound::Loop(..)) => return None,
             Ok(bound) => bound.call(args[0], &args[1..]),
-            Err(error) => Err(error),
+            Err(_) => return None,
         },
         _ => return None,
     })

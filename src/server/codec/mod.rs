@@ -128,32 +128,29 @@ fn with_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// `{"<kind>": "<message>"}`, or with the stack `{"<kind>": {"message": …, "stack": […]}}`. The place in the request, if
+/// it is known, ends the message.
 fn write_error(error: &Error, out: &mut impl Encoder) {
-    let at = error.at();
+    let message = match error.at() {
+        Some(at) => format!("{} (at {at})", error.message()),
+        None => error.message().to_string(),
+    };
     out.begin_map();
     out.key(error.kind().name());
-    if at.is_none() && error.stack().is_empty() {
-        out.string(error.message());
+    if error.stack().is_empty() {
+        out.string(&message);
     } else {
-        write_error_in_full(error, at.as_deref(), out);
-    }
-    out.end_map();
-}
-
-fn write_error_in_full(error: &Error, at: Option<&str>, out: &mut impl Encoder) {
-    out.begin_map();
-    out.key("message");
-    out.string(error.message());
-    out.key("stack");
-    out.begin_list();
-    for context in error.stack() {
-        out.item();
-        out.string(context);
-    }
-    out.end_list();
-    if let Some(at) = at {
-        out.key("at");
-        out.string(at);
+        out.begin_map();
+        out.key("message");
+        out.string(&message);
+        out.key("stack");
+        out.begin_list();
+        for context in error.stack() {
+            out.item();
+            out.string(context);
+        }
+        out.end_list();
+        out.end_map();
     }
     out.end_map();
 }
@@ -287,7 +284,7 @@ mod tests {
         let error = Error::bad_request("no\n").while_doing("while resolving x");
         assert_eq!(text(&error), "{\"bad_request\":{\"message\":\"no\\n\",\"stack\":[\"while resolving x\"]}}\n");
         let error = Error::bad_request("no").within(1).within("op");
-        assert_eq!(text(&error), "{\"bad_request\":{\"message\":\"no\",\"stack\":[],\"at\":\"/op/1\"}}\n");
+        assert_eq!(text(&error), "{\"bad_request\":\"no (at /op/1)\"}\n");
     }
 
     #[test]
