@@ -12,18 +12,27 @@ const CONST_CHARS_MAX: usize = 60;
 
 /// The numbers of the nodes in a listing.
 pub fn numbers(graph: &OpGraph) -> HashMap<NodeId, usize> {
-    graph.topological().into_iter().enumerate().map(|(number, id)| (id, number)).collect()
+    listed(graph).into_iter().enumerate().map(|(number, id)| (id, number)).collect()
+}
+
+/// The nodes of a listing: those that the result may need, then the others.
+fn listed(graph: &OpGraph) -> Vec<NodeId> {
+    let mut nodes = graph.topological();
+    nodes.extend(graph.unreached());
+    nodes
 }
 
 /// One line a node: number, what it computes, of what, and the class of the result. Lazy operands have a `?`.
 pub fn listing(graph: &OpGraph) -> String {
     let numbers = numbers(graph);
     let mut text = String::new();
-    for id in graph.topological() {
+    let unreached = graph.unreached();
+    for id in listed(graph) {
         let class = graph.node(id).class;
         let line = format!("%{} = {}", numbers[&id], describe(graph, id, &numbers));
+        let note = if unreached.contains(&id) { "  (not needed)" } else { "" };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{line:<56} : {class}");
+        let _ = writeln!(text, "{line:<56} : {class}{note}");
     }
     text
 }

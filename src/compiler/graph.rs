@@ -301,6 +301,12 @@ impl OpGraph {
         order
     }
 
+    /// The nodes that the result cannot need.
+    pub fn unreached(&self) -> Vec<NodeId> {
+        let reached: std::collections::HashSet<NodeId> = self.topological().into_iter().collect();
+        self.graph.node_indices().filter(|id| !reached.contains(id)).collect()
+    }
+
     /// Whether a node computes the same each time, touches nothing else and cannot wait.
     pub fn is_pure(&self, id: NodeId) -> bool {
         match self.op(id) {
@@ -372,6 +378,16 @@ impl OpGraph {
             Op::Call(Target::Cast(Class::Map | Class::ScalarMap), _) => Class::Map,
             Op::Call(Target::Cast(_), _) => Class::State,
             Op::Call(Target::Remote(_), _) => Class::State,
+        }
+    }
+
+    /// Infers the classes of all nodes again, after operands were replaced by others of which more is known.
+    pub fn refresh_classes(&mut self) {
+        for id in self.topological() {
+            if !matches!(self.op(id), Op::Param(_)) {
+                let class = self.infer(self.op(id), &self.operands(id));
+                self.graph[id].class = class;
+            }
         }
     }
 

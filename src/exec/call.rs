@@ -79,12 +79,12 @@ impl Callee {
     }
 
     /// A call of a POST op with the given parameters.
-    pub fn with_params(&self, params: &Map) -> Result<OpCall> {
+    pub fn with_params(&self, args: OpArgs) -> Result<OpCall> {
         match self.op.kind.verb() {
             Verb::Post => Ok(OpCall {
                 op: Arc::clone(&self.op),
                 context: self.context.clone(),
-                args: named(params),
+                args,
                 keeps_result: true,
             }),
             verb => Err(wrong_verb(verb, Verb::Post)),

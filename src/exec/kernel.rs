@@ -43,6 +43,14 @@ impl Kernel {
         Self { optimizer, cache: Cache::new(), ..self }
     }
 
+    /// Another kernel like this, but without some rules.
+    #[must_use]
+    pub fn without_rules(&self, names: &[String]) -> Self {
+        let (gateway, clock) = (Arc::clone(&self.gateway), Arc::clone(&self.clock));
+        Self::new(self.limits.clone(), gateway, clock)
+            .with_optimizer(Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule)))
+    }
+
     /// What requests may cost.
     pub fn limits(&self) -> &Limits {
         &self.limits

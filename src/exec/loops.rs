@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::call::{Callee, OpCall};
+use super::call::{Callee, OpArgs, OpCall};
 use crate::compiler::methods::LoopKind;
 use crate::error::{Error, Result};
 use crate::value::{Id, Map, State, Tuple, cast};
@@ -11,7 +11,43 @@ use crate::value::{Id, Map, State, Tuple, cast};
 pub(super) enum Loop {
     While { cond: Callee, step: Callee, state: State, is_testing: bool },
     Each { kind: LoopKind, callee: Callee, items: Tuple, next: usize, results: Vec<Option<State>> },
-    Fold { callee: Callee, items: Tuple, next: usize, item_name: Id, state: Map },
+    Fold { callee: Callee, items: Tuple, next: usize, state: Map, params: FoldParams },
+}
+
+/// The names of the parameters of a fold's op: those of the state's entries and the item's.
+pub(super) struct FoldParams {
+    item_name: Id,
+    /// The names of the last state's entries, and all names: the next state most likely has the same.
+    last: Option<(Arc<[Id]>, Arc<[Id]>)>,
+}
+
+impl FoldParams {
+    /// The entries of `state` and `item`, which hides an entry of its name.
+    fn with(&mut self, state: &Map, item: &State) -> OpArgs {
+        let found = state.keys().binary_search(&self.item_name);
+        let mut values = Vec::with_capacity(state.len() + 1);
+        values.extend_from_slice(state.values());
+        let position = match found {
+            Ok(position) => {
+                values[position] = item.clone();
+                return OpArgs::Named(state.shared_keys(), values);
+            }
+            Err(position) => position,
+        };
+        values.insert(position, item.clone());
+        let keys = state.shared_keys();
+        let names = match &self.last {
+            Some((last, names)) if Arc::ptr_eq(last, &keys) => Arc::clone(names),
+            _ => {
+                let mut names = keys.to_vec();
+                names.insert(position, self.item_name.clone());
+                let names: Arc<[Id]> = names.into();
+                self.last = Some((keys, Arc::clone(&names)));
+                names
+            }
+        };
+        OpArgs::Named(names, values)
+    }
 }
 
 /// What a loop does next.
@@ -40,7 +76,8 @@ impl Loop {
                     State::Tuple(_) => return Err(not_a_map()),
                     value => cast::to_map(value).ok_or_else(not_a_map)?,
                 };
-                Loop::Fold { callee: Callee::of(op)?, items, next, item_name: cast::to_id(item_name)?, state }
+                let params = FoldParams { item_name: cast::to_id(item_name)?, last: None };
+                Loop::Fold { callee: Callee::of(op)?, items, next, state, params }
             }
             (_, [op]) => {
                 let results = if kind == LoopKind::ForEach { vec![] } else { vec![None; items.items().len()] };
@@ -100,7 +137,7 @@ impl Loop {
                 *next += 1;
                 callee.with_item(item).map(Next::Call)
             }
-            Loop::Fold { callee, items, next, item_name, state } => {
+            Loop::Fold { callee, items, next, state, params } => {
                 if let Some(result) = result {
                     *state = cast::to_map(&result).ok_or_else(|| {
                         Error::bad_request(format!("the op of a fold returns a map, not a {}", result.class()))
@@ -108,7 +145,7 @@ impl Loop {
                 }
                 let Some(item) = items.items().get(*next) else { return Ok(Next::Done(state.clone().into())) };
                 *next += 1;
-                callee.with_params(&with_entry(state, item_name, item)?).map(Next::Call)
+                callee.with_params(params.with(state, item)).map(Next::Call)
             }
         }
     }
@@ -124,23 +161,6 @@ fn as_params(callee: &Callee, state: &State) -> State {
     match (callee.op.kind.verb(), state) {
         (crate::value::Verb::Post, State::Value(_)) => cast::to_map(state).map_or_else(|| state.clone(), State::from),
         _ => state.clone(),
-    }
-}
-
-/// `state` with one entry more, or another.
-fn with_entry(state: &Map, name: &Id, item: &State) -> Result<Map> {
-    match state.keys().binary_search(name) {
-        Ok(position) => {
-            let mut values = state.values().to_vec();
-            values[position] = item.clone();
-            Map::from_sorted(state.shared_keys(), values.into())
-        }
-        Err(position) => {
-            let (mut keys, mut values) = (state.keys().to_vec(), state.values().to_vec());
-            keys.insert(position, name.clone());
-            values.insert(position, item.clone());
-            Map::from_sorted(Arc::from(keys), values.into())
-        }
     }
 }
 

@@ -141,7 +141,11 @@ fn read_all<'a>(unit: &'a Unit, slots: &'a [Slot], sources: &[Source]) -> Result
 
 /// The states that operands have, to keep.
 pub(super) fn copy_all(unit: &Unit, slots: &[Slot], sources: &[Source]) -> Result<Vec<State>> {
-    sources.iter().map(|source| read(unit, slots, *source).cloned()).collect()
+    let mut states = Vec::with_capacity(sources.len());
+    for source in sources {
+        states.push(read(unit, slots, *source)?.clone());
+    }
+    Ok(states)
 }
 
 fn close(unit: &Unit, slots: &[Slot], names: &std::sync::Arc<[crate::value::Id]>, sources: &[Source]) -> Result<State> {

@@ -53,6 +53,18 @@ impl Optimizer {
         Self { rules, merges_regions: keep(MERGE_REGIONS) }
     }
 
+    /// Checks that these are names of rules.
+    ///
+    /// # Errors
+    /// `BadRequest`, naming the one that is not, and those that are.
+    pub fn check_names(names: &[String]) -> Result<()> {
+        let known = Self::names();
+        match names.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(Error::bad_request(format!("there is no rule {name:?}, only {}", known.join(", ")))),
+            None => Ok(()),
+        }
+    }
+
     /// Whether pure regions are merged.
     pub fn merges_regions(&self) -> bool {
         self.merges_regions
@@ -106,14 +118,16 @@ impl Optimizer {
 fn apply_everywhere(rule: &dyn Rule, graph: &mut OpGraph, cx: &RuleContext<'_>) -> Result<Changed> {
     rule.begin();
     let mut changed = Changed::No;
-    let mut nodes: Vec<_> = graph.topological();
+    let mut nodes = graph.topological();
     // Nodes that nothing needs are visited too: it takes a rule to remove them.
-    let reached: std::collections::HashSet<_> = nodes.iter().copied().collect();
-    nodes.extend(graph.nodes().filter(|id| !reached.contains(id)));
+    nodes.extend(graph.unreached());
     for node in nodes {
         if graph.contains(node) && rule.apply(graph, node, cx)? == Changed::Yes {
             changed = Changed::Yes;
         }
+    }
+    if changed == Changed::Yes {
+        graph.refresh_classes();
     }
     Ok(changed)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::limits::Limits;
+use crate::planner::Optimizer;
 use crate::value::Link;
 
 /// The smallest cache that the protocol allows, in bytes.
@@ -126,6 +127,15 @@ pub struct Config {
     /// The largest reply
     #[arg(long = "max_reply_size", value_name = "SIZE", default_value = "256M", value_parser = size)]
     pub max_reply_size: u64,
+
+    /// A rule of the optimizer to leave out; can be repeated
+    #[arg(long = "without_rule", value_name = "NAME", value_parser = rule)]
+    pub without_rules: Vec<String>,
+}
+
+fn rule(name: &str) -> Result<String, String> {
+    let names = [name.to_string()];
+    Optimizer::check_names(&names).map(|()| name.to_string()).map_err(|error| error.message().to_string())
 }
 
 impl Config {

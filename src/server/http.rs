@@ -61,7 +61,7 @@ impl Host {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let gateway = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
         Self {
-            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock)),
+            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock)).without_rules(&config.without_rules),
             mint: TxnClock::new(rand::random()),
             metrics: Metrics::new(clock.now()),
             slots: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),

@@ -47,7 +47,7 @@ fn fixed(route: &Route, verb: Verb) -> Value {
     }
     let parameters = match route.endpoint {
         Endpoint::Hypothetical => vec![parameter("txn_id"), parameter("explain")],
-        Endpoint::Explain => vec![parameter("format"), parameter("analyze")],
+        Endpoint::Explain => vec![parameter("format"), parameter("analyze"), parameter("without")],
         Endpoint::Tokens => vec![parameter("key")],
         _ => vec![],
     };
@@ -71,7 +71,7 @@ fn any_path() -> Value {
             "operationId": verb.name(),
             "responses": responses("application/json"),
         });
-        let mut parameters = vec![parameter("txn_id"), parameter("explain"), parameter("format"), parameter("analyze")];
+        let mut parameters = vec![parameter("txn_id"), parameter("explain"), parameter("format"), parameter("analyze"), parameter("without")];
         if verb != Verb::Post {
             parameters.push(parameter("key"));
         }
@@ -98,6 +98,7 @@ fn parameter(name: &str) -> Value {
         "txn_id" => ("<nanoseconds>-<nonce>: the transaction to run in.", json!({"type": "string"})),
         "format" => ("How to write the plan.", json!({"enum": ["text", "json", "dot", "svg"], "default": "text"})),
         "analyze" => ("Whether to run the program as well.", json!({"type": "boolean", "default": false})),
+        "without" => ("The names of rules to leave out, with commas between them.", json!({"type": "string"})),
         _ => ("Whether to reply with the plan instead.", json!({"type": "boolean", "default": false})),
     };
     json!({"name": name, "in": "query", "required": false, "description": description, "schema": schema})

@@ -31,7 +31,7 @@ use super::routes::{self, Endpoint, Route, Target};
 use super::{docs, openapi};
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
-use crate::planner::Explanation;
+use crate::planner::{Explanation, Optimizer};
 use crate::txn::{Txn, TxnId};
 use crate::value::{Doc, Verb};
 
@@ -199,6 +199,7 @@ struct RawQuery<'a> {
     explain: Option<&'a str>,
     format: Option<&'a str>,
     analyze: Option<&'a str>,
+    without: Option<&'a str>,
 }
 
 impl<'a> RawQuery<'a> {
@@ -212,6 +213,7 @@ impl<'a> RawQuery<'a> {
                 Ok("explain") => raw.explain = Some(value),
                 Ok("format") => raw.format = Some(value),
                 Ok("analyze") => raw.analyze = Some(value),
+                Ok("without") => raw.without = Some(value),
                 _ => {}
             }
         }
@@ -259,11 +261,13 @@ fn flag(name: &str, text: Option<&str>) -> Result<bool> {
 }
 
 /// How to show a plan.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct View {
     format: Format,
     /// Whether to run the program as well.
     analyze: bool,
+    /// The rules to leave out.
+    without: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -285,10 +289,13 @@ impl View {
                 return Err(Error::bad_request(format!("format must be text, json, dot or svg, not {other:?}")));
             }
         };
-        Ok(Self { format, analyze: flag("analyze", raw.analyze)? })
+        let without = decode_text(raw.without.unwrap_or_default())?;
+        let without: Vec<String> = without.split(',').filter(|name| !name.is_empty()).map(str::to_string).collect();
+        Optimizer::check_names(&without)?;
+        Ok(Self { format, analyze: flag("analyze", raw.analyze)?, without })
     }
 
-    fn show(self, explanation: &Explanation) -> Reply {
+    fn show(&self, explanation: &Explanation) -> Reply {
         match self.format {
             Format::Text => Reply::new(routes::TEXT, explanation.to_text()),
             Format::Json => Reply::new(routes::JSON, format!("{}\n", explanation.to_json())),
@@ -314,8 +321,15 @@ async fn answer(
     let _slot = slot.map_err(|_| Error::unavailable("too many requests are in progress on this host"))?;
     let program = Arc::new(program(head, &read_document(host, head, headers, body).await?)?);
     let deadline = head.txn.deadline + GRACE;
-    if let Some(view) = head.query.view {
-        let explanation = before(deadline, host.kernel.explain(&head.txn, &program, view.analyze)).await?;
+    if let Some(view) = &head.query.view {
+        let explained = match view.without.is_empty() {
+            true => before(deadline, host.kernel.explain(&head.txn, &program, view.analyze)).await,
+            false => {
+                let kernel = host.kernel.without_rules(&view.without);
+                before(deadline, kernel.explain(&head.txn, &program, view.analyze)).await
+            }
+        };
+        let explanation = explained?;
         return Ok(view.show(&explanation));
     }
     let state = before(deadline, host.kernel.run(&head.txn, &program)).await?;
@@ -493,7 +507,7 @@ mod tests {
     fn a_plan_can_be_asked_for_in_four_formats() {
         assert_eq!(query("key=1").unwrap().view, None);
         assert_eq!(query("explain=false").unwrap().view, None);
-        let view = |format, analyze| Some(View { format, analyze });
+        let view = |format, analyze| Some(View { format, analyze, without: vec![] });
         assert_eq!(query("explain=true").unwrap().view, view(Format::Text, false));
         assert_eq!(query("explain=true&format=svg&analyze=true").unwrap().view, view(Format::Svg, true));
         assert_eq!(Query::parse("format=dot", Verb::Post, true, 8).unwrap().view, view(Format::Dot, false));
