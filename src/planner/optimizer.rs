@@ -119,8 +119,9 @@ fn apply_everywhere(rule: &dyn Rule, graph: &mut OpGraph, cx: &RuleContext<'_>) 
     rule.begin();
     let mut changed = Changed::No;
     let mut nodes = graph.topological();
-    // Nodes that nothing needs are visited too: it takes a rule to remove them.
-    nodes.extend(graph.unreached());
+    if rule.visits_unreached() {
+        nodes.extend(graph.unreached());
+    }
     for node in nodes {
         if graph.contains(node) && rule.apply(graph, node, cx)? == Changed::Yes {
             changed = Changed::Yes;

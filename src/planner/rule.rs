@@ -35,6 +35,11 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// `TooLarge` if the rewritten graph would be larger than is allowed.
     fn apply(&self, graph: &mut OpGraph, node: NodeId, cx: &RuleContext<'_>) -> Result<Changed>;
 
+    /// Whether the rule also wants to see nodes that the result cannot need.
+    fn visits_unreached(&self) -> bool {
+        false
+    }
+
     /// Called before each pass over the graph, for rules that remember nodes within one pass.
     fn begin(&self) {}
 }

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::config::Config;
+use super::errors::JsonErrors;
 use super::gateway::HttpGateway;
 use super::metrics::Metrics;
 use super::request::respond;
@@ -210,7 +211,7 @@ async fn drain(graceful: GracefulShutdown, host: &Host) {
 
 fn connection_builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).pipeline_flush(true);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).max_concurrent_streams(STREAMS_MAX);
     builder
 }
@@ -225,7 +226,7 @@ async fn serve_connection(stream: TcpStream, builder: Arc<Builder<TokioExecutor>
         heard.store(true, Ordering::Relaxed);
         respond(Arc::clone(&host), request)
     });
-    let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
+    let connection = watcher.watch(builder.serve_connection(JsonErrors::new(TokioIo::new(stream)), service));
     tokio::select! {
         result = connection => if let Err(error) = result {
             debug!(error = %error, "a connection failed");

@@ -19,6 +19,7 @@
 pub mod codec;
 mod config;
 mod docs;
+mod errors;
 mod gateway;
 mod http;
 mod metrics;

@@ -1,4 +1,6 @@
 //! The integration tests, in one binary.
 
 mod corpus;
+mod golden;
+mod http;
 mod support;

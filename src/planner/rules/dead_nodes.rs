@@ -19,6 +19,10 @@ impl Rule for DeadNodes {
         "removes what the result cannot need"
     }
 
+    fn visits_unreached(&self) -> bool {
+        true
+    }
+
     fn apply(&self, graph: &mut OpGraph, node: NodeId, _: &RuleContext<'_>) -> Result<Changed> {
         let mut changed = Changed::No;
         let mut candidates = vec![node];

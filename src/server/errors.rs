@@ -1,0 +1,107 @@
+//! A body for replies that the HTTP library makes by itself.
+//!
+//! What is not HTTP at all (a malformed request line, a head that is too large) never becomes a request: hyper answers it
+//! with a status and no body, and has no hook for another. But a client of ours reads every body as JSON, so this wrapper
+//! around the connection recognises such a reply and writes one with a body in its place.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::error::{Error, Kind};
+
+/// A connection on which every error of HTTP/1 has a JSON body.
+pub(super) struct JsonErrors<T> {
+    inner: T,
+    /// What is written in place of a reply, and how much of it was.
+    substitute: Vec<u8>,
+    written: usize,
+}
+
+impl<T> JsonErrors<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self { inner, substitute: vec![], written: 0 }
+    }
+}
+
+/// The reply to write in place of `reply`, if that is an error of the library. The replies of this host always have a body.
+fn substitute(reply: &[u8]) -> Option<Vec<u8>> {
+    let reply = reply.strip_prefix(b"HTTP/1.1 ").or_else(|| reply.strip_prefix(b"HTTP/1.0 "))?;
+    if !matches!(reply.first(), Some(b'4' | b'5')) || !reply.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let head = std::str::from_utf8(reply).ok()?;
+    if !head.to_ascii_lowercase().contains("\r\ncontent-length: 0\r\n") {
+        return None;
+    }
+    let status = head.get(..3)?;
+    let kind = if status == "400" { Kind::BadRequest } else { Kind::from_status(status.parse().ok()?) };
+    let kind = if matches!(status, "414" | "431") { Kind::TooLarge } else { kind };
+    let message = match kind {
+        Kind::TooLarge => "the head of the request is too large",
+        _ => "this is not an HTTP request; quotes and blanks in a URL must be percent-encoded",
+    };
+    let body = super::codec::encode_error(&Error::new(kind, message), super::codec::Encoding::Json);
+    let line = head.lines().next()?;
+    let mut bytes = format!(
+        "HTTP/1.1 {line}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend(body);
+    Some(bytes)
+}
+
+impl<T: Read + Unpin> Read for JsonErrors<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: Write + Unpin> Write for JsonErrors<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.substitute.is_empty() {
+            match substitute(buf) {
+                None => return Pin::new(&mut this.inner).poll_write(cx, buf),
+                Some(bytes) => this.substitute = bytes,
+            }
+        }
+        while this.written < this.substitute.len() {
+            let rest = &this.substitute[this.written..];
+            match ready!(Pin::new(&mut this.inner).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => this.written += written,
+            }
+        }
+        (this.substitute, this.written) = (vec![], 0);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_without_a_body_are_replaced() {
+        let bare = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        let text = String::from_utf8(substitute(bare).unwrap()).unwrap();
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"), "{text}");
+        assert!(text.ends_with("percent-encoded\"}\n"), "{text}");
+        let head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
+        assert!(String::from_utf8(substitute(head).unwrap()).unwrap().contains("{\"payload_too_large\":"));
+        assert_eq!(substitute(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), None);
+        assert_eq!(substitute(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}"), None);
+    }
+}

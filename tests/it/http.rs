@@ -1,0 +1,143 @@
+//! What HTTP itself must hold: every reply has a JSON body, limits are statuses, and calls of other hosts overlap.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::support::{Host, Reply};
+
+/// Sends bytes as they are, and returns everything that comes back until the connection is closed.
+fn raw(host: &Host, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", host.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+#[track_caller]
+fn check_error(reply: &Reply, status: u16, kind: &str) {
+    assert_eq!(reply.status, status, "{}", reply.text());
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert!(body.get(kind).is_some(), "{body}");
+}
+
+#[test]
+fn what_is_not_http_gets_a_json_body_too() {
+    let host = Host::start(&[]);
+    let requests = ["GET /state?key=\"x\" HTTP/1.1\r\nHost: x\r\n\r\n".to_string(), "nonsense\r\n\r\n".into()];
+    let long = format!("GET /state HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    for request in requests.iter().chain([&long]) {
+        let reply = raw(&host, request.as_bytes());
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 4"), "{reply}");
+        assert!(head.contains("content-type: application/json"), "{reply}");
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok(), "{reply}");
+    }
+}
+
+#[test]
+fn limits_are_statuses() {
+    let host = Host::start(&["--max_body_size=1K", "--max_depth=20", "--max_graph_nodes=10", "--max_reply_size=1K"]);
+    let post = |body: &str| host.connect().send("POST", "/transact/hypothetical", &[], body.as_bytes());
+    check_error(&post(&format!("{{\"op\": [[\"a\", \"{}\"]]}}", "x".repeat(2000))), 413, "payload_too_large");
+    check_error(&post(&format!("{}1{}", "[".repeat(30), "]".repeat(30))), 400, "bad_request");
+    check_error(&post(r#"{"op": [["t", {"/state/tuple/range": [1000]}]]}"#), 413, "payload_too_large");
+    let chain = (1..30).fold(String::from(r#"["s0",1]"#), |text, i| {
+        format!(r#"{text},["s{i}",{{"$s{}/add":[1]}}]"#, i - 1)
+    });
+    check_error(&post(&format!("{{\"op\": [{chain}]}}")), 413, "payload_too_large");
+    assert_eq!(post(r#"{"op": [["a", 1]]}"#).text(), "1\n");
+}
+
+#[test]
+fn requests_past_the_limit_are_told_so() {
+    let host = Host::start(&["--max_requests=1", "--request_ttl=2"]);
+    let endless = r#"{"op": [["r",{"/state/scalar/ref/while":[{"/state/scalar/op/get":["i",[["_return",true]]]},{"/state/scalar/op/get":["i",[["_return",1]]]},1]}]]}"#;
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| host.connect().send("POST", "/transact/hypothetical", &[], endless.as_bytes()));
+        let begin = Instant::now();
+        let refused = loop {
+            let reply = host.connect().send("GET", "/state?key=1", &[], b"");
+            if reply.status != 200 || begin.elapsed() > Duration::from_secs(1) {
+                break reply;
+            }
+        };
+        check_error(&refused, 503, "temporarily_unavailable");
+        check_error(&busy.join().unwrap(), 408, "request_timeout");
+    });
+    assert_eq!(host.connect().send("GET", "/state?key=1", &[], b"").text(), "1\n");
+}
+
+/// A peer that answers nothing until `count` requests have arrived, and then all of them.
+fn peer(count: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut streams = Vec::new();
+        while streams.len() < count {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            streams.push(stream);
+        }
+        for (i, mut stream) in streams.into_iter().enumerate() {
+            let body = format!("{}\n", i + 1);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
+            stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+/// Only if `calls` calls of the peer wait at once does the program end before its time.
+#[track_caller]
+fn check_overlap(calls: usize, program: &str, expected: &str) {
+    let host = Host::start(&["--request_ttl=10"]);
+    let url = format!("http://127.0.0.1:{}/x", peer(calls));
+    let (status, reply) = host.hypothetical(&program.replace("PEER", &url));
+    assert_eq!((status, reply.trim_end()), (200, expected));
+}
+
+#[test]
+fn independent_calls_of_other_hosts_overlap() {
+    check_overlap(
+        2,
+        r#"[["a",{"PEER":[1]}],["b",{"PEER":[2]}],["sum",{"$a/add":[{"$b":[]}]}],["r",{"$sum/sub":[3]}]]"#,
+        "0",
+    );
+}
+
+#[test]
+fn independent_calls_of_ops_that_wait_overlap() {
+    check_overlap(
+        2,
+        r#"[["f",{"/state/scalar/op/get":["n",[["x",{"PEER":[{"$n":[]}]}],["_return",{"$x/mul":[0]}]]]}],
+            ["g",{"/state/scalar/ref/with":[[{"$f":[]}],{"/state/scalar/op/get":["n",[["_return",{"$f":[{"$n":[]}]}]]]}]}],
+            ["r",[{"$g":[1]},{"$g":[2]}]]]"#,
+        "[0,0]",
+    );
+}
+
+#[test]
+fn the_calls_of_a_map_overlap() {
+    check_overlap(
+        5,
+        r#"[["t",[1,2,3,4,5]],["f",{"/state/scalar/op/get":["n",[["x",{"PEER":[{"$n":[]}]}],["_return",{"$x/mul":[{"$n":[]}]}]]]}],
+            ["m",{"$t/map":{"op":{"$f":[]}}}],["r",{"$m/len":[]}]]"#,
+        "5",
+    );
+}
+
+#[test]
+fn what_follows_in_an_after_waits() {
+    // The peer answers the first call only when there is no second one, so this ends only if `then` waits.
+    let host = Host::start(&["--request_ttl=10"]);
+    let url = format!("http://127.0.0.1:{}/x", peer(1));
+    let program = format!(
+        r#"[["a",{{"{url}":[1]}}],["late",{{"http://127.0.0.1:1/x":[2]}}],["r",{{"/state/scalar/ref/if":[{{"$a/eq":[1]}},{{"/state/scalar/ref/after":[{{"$a":[]}},"done"]}},{{"$late":[]}}]}}]]"#
+    );
+    assert_eq!(host.hypothetical(&program), (200, "\"done\"\n".into()));
+}
