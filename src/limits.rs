@@ -28,7 +28,7 @@ impl Default for Limits {
         Self {
             body_bytes: 64 << 20,
             json_depth: 512,
-            graph_nodes: 1 << 20,
+            graph_nodes: 1 << 17,
             call_depth: 10_000,
             compute_time: Duration::from_secs(3),
             request_ttl: Duration::from_secs(3),

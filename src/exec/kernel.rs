@@ -31,6 +31,12 @@ pub struct Kernel {
     cache: Cache,
 }
 
+/// A program that is ready to run.
+pub struct Prepared {
+    program: Arc<Program>,
+    unit: Arc<Unit>,
+}
+
 impl Kernel {
     /// A kernel with all rules.
     pub fn new(limits: Limits, gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) -> Self {
@@ -61,32 +67,42 @@ impl Kernel {
         self.cache.stats()
     }
 
+    /// Compiles a program, or finds what was compiled for one of the same shape.
+    ///
+    /// # Errors
+    /// `TooLarge` if its graph has too many nodes.
+    pub fn prepare(&self, program: Program) -> Result<Prepared> {
+        let program = Arc::new(program);
+        let unit = self.program_unit(&program)?;
+        Ok(Prepared { program, unit })
+    }
+
     /// Runs a program and returns its result.
     ///
     /// # Errors
     /// What the program raises; `Timeout` past its deadline or its time to compute.
-    pub async fn run(&self, txn: &Txn, program: &Arc<Program>) -> Result<State> {
-        let unit = self.program_unit(program)?;
-        self.drive(txn, unit, program.literals(), None).await.map(|(state, _)| state)
+    pub async fn run(&self, txn: &Txn, prepared: &Prepared) -> Result<State> {
+        let Prepared { program, unit } = prepared;
+        self.drive(txn, Arc::clone(unit), program.literals(), None).await.map(|(state, _)| state)
     }
 
     /// Says how a program is run; with `analyze`, runs it and says what that cost.
     ///
     /// # Errors
     /// With `analyze`, as [`Kernel::run`].
-    pub async fn explain(&self, txn: &Txn, program: &Arc<Program>, analyze: bool) -> Result<Explanation> {
-        let unit = self.program_unit(program)?;
+    pub async fn explain(&self, txn: &Txn, prepared: &Prepared, analyze: bool) -> Result<Explanation> {
+        let Prepared { program, unit } = prepared;
         let literals = program.literals();
         let (result, trace) = match analyze {
             true => {
                 let (state, trace) =
-                    self.drive(txn, Arc::clone(&unit), literals.clone(), Some(Trace::default())).await?;
+                    self.drive(txn, Arc::clone(unit), literals.clone(), Some(Trace::default())).await?;
                 (Some(state), trace)
             }
             false => (None, None),
         };
         let graph = build_program(program, &self.build_context())?;
-        let mut parts = vec![self.part("request".into(), graph, &unit, trace.as_ref())?];
+        let mut parts = vec![self.part("request".into(), graph, unit, trace.as_ref())?];
         let mut at = 0;
         while at < parts.len() && parts.len() <= EXPLAINED_OPS_MAX {
             for (title, op) in ops_of(&parts[at], &literals, at == 0) {

@@ -23,4 +23,4 @@ mod unit;
 
 pub use cache::Stats;
 pub use gateway::{Gateway, RemoteArgs};
-pub use kernel::Kernel;
+pub use kernel::{Kernel, Prepared};

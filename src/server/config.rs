@@ -106,7 +106,7 @@ pub struct Config {
     pub max_depth: u32,
 
     /// The largest graph of one program or op
-    #[arg(long = "max_graph_nodes", value_name = "NODES", default_value_t = 1_048_576,
+    #[arg(long = "max_graph_nodes", value_name = "NODES", default_value_t = 131_072,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_graph_nodes: u32,
 

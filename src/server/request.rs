@@ -31,6 +31,7 @@ use super::routes::{self, Endpoint, Route, Target};
 use super::{docs, openapi};
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
+use crate::exec::{Kernel, Prepared};
 use crate::planner::{Explanation, Optimizer};
 use crate::txn::{Txn, TxnId};
 use crate::value::{Doc, Verb};
@@ -39,6 +40,8 @@ use crate::value::{Doc, Verb};
 const AHEAD_NANOS_MAX: u64 = 5_000_000_000;
 /// How much of a body that nobody wants is read, so that the client gets to read the reply.
 const DRAIN_BYTES_MAX: usize = 256 << 20;
+/// Bytes of a body that are decoded and compiled among other requests: about a millisecond's work.
+const INLINE_BYTES_MAX: usize = 1 << 16;
 /// A program stops itself at the deadline, and knows what it was doing; one that cannot is stopped this much later.
 const GRACE: Duration = Duration::from_millis(50);
 
@@ -319,20 +322,17 @@ async fn answer(
     }
     let slot = host.slots.try_acquire();
     let _slot = slot.map_err(|_| Error::unavailable("too many requests are in progress on this host"))?;
-    let program = Arc::new(program(head, &read_document(host, head, headers, body).await?)?);
+    let bytes = read_document(host, head, &mut *body).await?;
     let deadline = head.txn.deadline + GRACE;
     if let Some(view) = &head.query.view {
-        let explained = match view.without.is_empty() {
-            true => before(deadline, host.kernel.explain(&head.txn, &program, view.analyze)).await,
-            false => {
-                let kernel = host.kernel.without_rules(&view.without);
-                before(deadline, kernel.explain(&head.txn, &program, view.analyze)).await
-            }
-        };
-        let explanation = explained?;
+        let without_rules = (!view.without.is_empty()).then(|| host.kernel.without_rules(&view.without));
+        let kernel = without_rules.as_ref().unwrap_or(&host.kernel);
+        let prepared = prepare(kernel, head, headers, &bytes)?;
+        let explanation = before(deadline, kernel.explain(&head.txn, &prepared, view.analyze)).await?;
         return Ok(view.show(&explanation));
     }
-    let state = before(deadline, host.kernel.run(&head.txn, &program)).await?;
+    let prepared = prepare(&host.kernel, head, headers, &bytes)?;
+    let state = before(deadline, host.kernel.run(&head.txn, &prepared)).await?;
     let body = encode_reply(&state, encoding, host.limits.reply_bytes)?;
     Ok(Reply::new(encoding.content_type(), body))
 }
@@ -360,11 +360,21 @@ fn fixed(host: &Host, route: &Route, query: &Query) -> Option<Result<Reply>> {
     })
 }
 
-fn program(head: &Head, body: &Doc) -> Result<Program> {
-    match &head.target {
-        Target::Route(_) => Program::hypothetical(body),
-        Target::Link(link) => Program::call(link.clone(), head.verb, &head.query.key, body),
-    }
+/// Decodes and compiles a request.
+fn prepare(kernel: &Kernel, head: &Head, headers: &HeaderMap, bytes: &Bytes) -> Result<Prepared> {
+    let work = || {
+        let body = match head.verb {
+            _ if !bytes.is_empty() => decode_body(headers.get(CONTENT_TYPE), bytes, kernel.limits())?,
+            Verb::Post => Doc::Map(Vec::new()),
+            _ => Doc::Null,
+        };
+        kernel.prepare(match &head.target {
+            Target::Route(_) => Program::hypothetical(&body)?,
+            Target::Link(link) => Program::call(link.clone(), head.verb, &head.query.key, &body)?,
+        })
+    };
+    // What takes long must not keep other requests waiting.
+    if bytes.len() > INLINE_BYTES_MAX { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// The result of `work`, unless that takes until after `deadline`.
@@ -377,19 +387,15 @@ fn timed_out(context: &str) -> Error {
     Error::timeout("request timed out").while_doing(context)
 }
 
-/// The body of a request, decoded. The body of a GET or DELETE means nothing.
-async fn read_document(host: &Host, head: &Head, headers: &HeaderMap, body: &mut Incoming) -> Result<Doc> {
+/// The body of a request. That of a GET or DELETE means nothing.
+async fn read_document(host: &Host, head: &Head, body: &mut Incoming) -> Result<Bytes> {
     if matches!(head.verb, Verb::Get | Verb::Delete) {
-        return Ok(Doc::Null);
+        return Ok(Bytes::new());
     }
     let reading = timeout_at(head.txn.deadline.into(), read_body(body, host.limits.body_bytes));
     let bytes = reading.await.unwrap_or_else(|_| Err(timed_out("while reading the body")))?;
     host.metrics.receive(bytes.len());
-    match head.verb {
-        _ if !bytes.is_empty() => decode_body(headers.get(CONTENT_TYPE), &bytes, &host.limits),
-        Verb::Post => Ok(Doc::Map(Vec::new())),
-        _ => Ok(Doc::Null),
-    }
+    Ok(bytes)
 }
 
 async fn read_body(body: &mut Incoming, bytes_max: usize) -> Result<Bytes> {

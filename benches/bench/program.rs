@@ -1,0 +1,81 @@
+//! Programs to measure, and a kernel in this process to run them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use futures::future::BoxFuture;
+use tinychain::compiler::Program;
+use tinychain::env::SystemClock;
+use tinychain::error::{Error, Result};
+use tinychain::exec::{Gateway, Kernel, Prepared, RemoteArgs};
+use tinychain::limits::Limits;
+use tinychain::server::codec::json;
+use tinychain::txn::{Txn, TxnId};
+use tinychain::value::{Authority, Link, State};
+
+/// Longer than any run.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// The body of a request that adds `literal` to itself `ops` times, one step at a time. Steps are named `<prefix><n>`,
+/// so another prefix makes another shape, and another literal does not.
+pub fn chain(ops: usize, literal: usize, prefix: &str) -> String {
+    let mut text = format!("{{\"op\":[[\"{prefix}0\",{literal}]");
+    for step in 1..=ops {
+        let last = step - 1;
+        text.push_str(&format!(",[\"{prefix}{step}\",{{\"${prefix}{last}/add\":{{\"r\":{literal}}}}}]"));
+    }
+    text.push_str("]}");
+    text
+}
+
+/// The result of a [`chain`].
+pub fn chain_result(ops: usize, literal: usize) -> i64 {
+    (literal * (ops + 1)) as i64
+}
+
+/// Decodes the body of a hypothetical request, as the host does.
+pub fn decode(text: &str) -> Program {
+    let doc = json::decode(text.as_bytes(), Limits::default().json_depth).expect("the text is JSON");
+    Program::hypothetical(&doc).expect("the document is a program")
+}
+
+/// A kernel that has compiled nothing yet, with a transaction to run programs in.
+pub struct InProcess {
+    kernel: Kernel,
+    txn: Txn,
+}
+
+impl InProcess {
+    pub fn new() -> Self {
+        let limits = Limits { compute_time: TIME_MAX, request_ttl: TIME_MAX, ..Limits::default() };
+        let id = TxnId { timestamp: 1, nonce: 0 };
+        Self {
+            kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock)),
+            txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None },
+        }
+    }
+
+    /// Compiles a program, or finds the code of another of its shape.
+    pub fn prepare(&self, program: Program) -> Prepared {
+        self.kernel.prepare(program).expect("the program is small enough")
+    }
+
+    /// Runs a program that must succeed.
+    pub fn run(&self, program: &Prepared) -> State {
+        block_on(self.kernel.run(&self.txn, program)).expect("the program has a result")
+    }
+}
+
+/// There are no other hosts.
+struct Nowhere;
+
+impl Gateway for Nowhere {
+    fn is_local(&self, _authority: &Authority) -> bool {
+        false
+    }
+
+    fn call<'a>(&'a self, _txn: &'a Txn, link: &'a Link, _args: RemoteArgs) -> BoxFuture<'a, Result<State>> {
+        Box::pin(async move { Err(Error::bad_gateway(format!("there is no host for {link}"))) })
+    }
+}

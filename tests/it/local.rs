@@ -1,0 +1,57 @@
+//! A kernel in this process, without a network.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use tinychain::compiler::Program;
+use tinychain::env::SystemClock;
+use tinychain::error::{Error, Result};
+use tinychain::exec::{Gateway, Kernel, RemoteArgs};
+use tinychain::limits::Limits;
+use tinychain::planner::{Explanation, Optimizer};
+use tinychain::txn::{Txn, TxnId};
+use tinychain::value::{Authority, Link, State};
+
+/// The way to other hosts, of which there are none.
+struct NoNetwork;
+
+impl Gateway for NoNetwork {
+    fn is_local(&self, _: &Authority) -> bool {
+        false
+    }
+
+    fn call<'a>(&'a self, _: &'a Txn, link: &'a Link, _: RemoteArgs) -> BoxFuture<'a, Result<State>> {
+        Box::pin(std::future::ready(Err(Error::bad_gateway(format!("{link} cannot be reached")))))
+    }
+}
+
+/// A kernel, and the one thread that it runs on.
+pub struct Local {
+    kernel: Kernel,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Local {
+    pub fn new(limits: Limits, optimizer: Optimizer) -> Self {
+        let kernel = Kernel::new(limits, Arc::new(NoNetwork), Arc::new(SystemClock)).with_optimizer(optimizer);
+        Self { kernel, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
+    }
+
+    fn txn(&self) -> Txn {
+        let deadline = Instant::now() + self.kernel.limits().request_ttl;
+        Txn { id: TxnId { timestamp: 1, nonce: 0 }, deadline, token: None }
+    }
+
+    /// Runs a program.
+    pub fn run(&self, program: &Arc<Program>) -> Result<State> {
+        let txn = self.txn();
+        self.runtime.block_on(self.kernel.run(&txn, program))
+    }
+
+    /// Explains a program.
+    pub fn explain(&self, program: &Arc<Program>, analyze: bool) -> Result<Explanation> {
+        let txn = self.txn();
+        self.runtime.block_on(self.kernel.explain(&txn, program, analyze))
+    }
+}
