@@ -13,6 +13,8 @@ pub struct Limits {
     pub graph_nodes: usize,
     /// Calls of ops within calls of ops.
     pub call_depth: usize,
+    /// Bytes that the states of one request may take while it runs, roughly.
+    pub request_bytes: u64,
     /// Time that one request may spend computing, as opposed to waiting.
     pub compute_time: Duration,
     /// Time that one request may take in all.
@@ -26,10 +28,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 64 << 20,
+            body_bytes: 16 << 20,
             json_depth: 512,
             graph_nodes: 1 << 17,
             call_depth: 10_000,
+            request_bytes: 1 << 30,
             compute_time: Duration::from_secs(3),
             request_ttl: Duration::from_secs(3),
             requests: 4096,

@@ -23,8 +23,12 @@ impl FromStr for TxnId {
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         text.split_once('-')
             .filter(|(timestamp, nonce)| digits(timestamp) && digits(nonce))
-            .and_then(|(timestamp, nonce)| Some(TxnId { timestamp: timestamp.parse().ok()?, nonce: nonce.parse().ok()? }))
-            .ok_or_else(|| Error::bad_request(format!("{text:?} is not a transaction id: expected <nanoseconds>-<nonce>")))
+            .and_then(|(timestamp, nonce)| {
+                Some(TxnId { timestamp: timestamp.parse().ok()?, nonce: nonce.parse().ok()? })
+            })
+            .ok_or_else(|| {
+                Error::bad_request(format!("{text:?} is not a transaction id: expected <nanoseconds>-<nonce>"))
+            })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Names that are not steps are parameters of an op; in a program there are none, so they are errors, raised when they
 //! are reached and not before.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,9 +17,38 @@ use crate::value::{Args, Authority, Class, Expr, Flow, Id, Link, OpDef, State, S
 /// What a graph is built for.
 pub struct BuildContext<'a> {
     /// Nodes of one graph.
-    pub nodes_max: usize,
+    nodes_max: usize,
     /// Whether a URL names this host.
-    pub is_local: Box<dyn Fn(&Authority) -> bool + 'a>,
+    is_local: Box<dyn Fn(&Authority) -> bool + 'a>,
+    /// Fails when there is no more time.
+    check_time: Box<dyn Fn() -> Result<()> + 'a>,
+    /// Steps of work since the last look at the time.
+    ticks: Cell<u32>,
+}
+
+/// Steps of work between two looks at the time.
+const TICKS: u32 = 256;
+
+impl<'a> BuildContext<'a> {
+    /// A context for graphs of at most `nodes_max` nodes; `is_local` says whether a URL names this host, `check_time`
+    /// fails when there is no more time.
+    pub fn new(
+        nodes_max: usize,
+        is_local: impl Fn(&Authority) -> bool + 'a,
+        check_time: impl Fn() -> Result<()> + 'a,
+    ) -> Self {
+        Self { nodes_max, is_local: Box::new(is_local), check_time: Box::new(check_time), ticks: Cell::new(0) }
+    }
+
+    /// Notes one step of work: a node that is built or visited.
+    ///
+    /// # Errors
+    /// `Timeout` if there is no more time.
+    pub fn tick(&self) -> Result<()> {
+        let ticks = self.ticks.get() + 1;
+        self.ticks.set(ticks % TICKS);
+        if ticks == TICKS { (self.check_time)() } else { Ok(()) }
+    }
 }
 
 /// Builds the graph of a program, whose literals become [`Op::Param`]s.
@@ -185,6 +215,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, op: Op, operands: &[NodeId], place: &Place<'a>) -> Result<NodeId> {
+        self.cx.tick()?;
         if self.graph.len() >= self.cx.nodes_max {
             return Err(Error::too_large(format!("the program has more than {} nodes", self.cx.nodes_max)));
         }

@@ -21,7 +21,7 @@ pub fn decode(doc: &Doc) -> Result<Expr> {
         Doc::Bytes(bytes) => Ok(Expr::Literal(State::Value(Value::Bytes(Arc::clone(bytes))))),
         Doc::List(items) => tuple(decode_items(items)?),
         Doc::Map(entries) => match entries.as_slice() {
-            [(key, value)] => decode_entry(key, value),
+            [entry] => decode_entry(entry),
             _ => decode_map(entries),
         },
     }
@@ -171,7 +171,8 @@ fn literals(exprs: Vec<Expr>) -> Result<Vec<State>, Vec<Expr>> {
     Ok(exprs.into_iter().map(|expr| if let Expr::Literal(state) = expr { state } else { State::NONE }).collect())
 }
 
-fn decode_entry(key: &Arc<str>, value: &Doc) -> Result<Expr> {
+fn decode_entry(entry: &(Arc<str>, Doc)) -> Result<Expr> {
+    let (key, value) = entry;
     if let Some(name) = key.strip_prefix('$') {
         let subject = decode_name_path(name).map_err(|error| error.within(key))?;
         return decode_reference(subject, value).map_err(|error| error.within(key));
@@ -187,7 +188,7 @@ fn decode_entry(key: &Arc<str>, value: &Doc) -> Result<Expr> {
     }
     match value {
         Doc::List(items) if items.is_empty() => Ok(Expr::Literal(key.parse::<Id>()?.into())),
-        _ => decode_map(&[(Arc::clone(key), value.clone())]),
+        _ => decode_map(std::slice::from_ref(entry)),
     }
 }
 
@@ -214,11 +215,13 @@ fn decode_args(doc: &Doc) -> Result<Option<Args>> {
         Doc::Map(entries) if entries.is_empty() => Args::Post(Arc::new([]), vec![]),
         Doc::Map(entries) => match decode(doc)? {
             Expr::Map(keys, values) => Args::Post(keys, values),
+            Expr::Literal(State::Map(map)) => {
+                Args::Post(map.shared_keys(), map.values().iter().cloned().map(Expr::Literal).collect())
+            }
             // `{"x": []}` is an Id anywhere else. Where it names a parameter it is the map `{x: []}`, and what is called
             // decides which of the two it needs.
-            Expr::Literal(State::Map(_) | State::Value(Value::Id(_))) => {
-                let (keys, values) = decode_params(entries)?;
-                Args::Post(keys, values)
+            Expr::Literal(State::Value(Value::Id(name))) if entries[0].0.as_ref() == name.as_str() => {
+                Args::Post(Arc::new([name]), vec![Expr::Literal(Tuple::try_new([])?.into())])
             }
             key => Args::Get(key),
         },
@@ -282,14 +285,13 @@ fn construct(class: Class, key: Expr) -> Expr {
 
 fn decode_typed_map(class: Class, doc: &Doc) -> Result<Expr> {
     match doc {
-        Doc::Map(entries) => match decode(doc)? {
-            Expr::Literal(State::Value(Value::Id(_))) | Expr::Map(..) | Expr::Literal(State::Map(_)) => {
-                decode_map(entries)
-            }
+        Doc::Map(_) => match decode(doc)? {
+            entries @ (Expr::Map(..) | Expr::Literal(State::Map(_))) => Ok(entries),
             key => Ok(construct(class, key)),
         },
         Doc::List(items) => {
-            let is_pair = |doc: &Doc| matches!(doc, Doc::List(pair) if pair.len() == 2 && decode_name(&pair[0]).is_ok());
+            let is_pair =
+                |doc: &Doc| matches!(doc, Doc::List(pair) if pair.len() == 2 && decode_name(&pair[0]).is_ok());
             match items.as_slice() {
                 [only] if !is_pair(only) => Ok(construct(class, decode(only).map_err(|error| error.within(0))?)),
                 _ => match decode(doc)? {
@@ -310,9 +312,7 @@ fn decode_typed_tuple(class: Class, doc: &Doc) -> Result<Expr> {
         };
     };
     match items.as_slice() {
-        [only @ (Doc::List(_) | Doc::Map(_))] => {
-            Ok(construct(class, decode(only).map_err(|error| error.within(0))?))
-        }
+        [only @ (Doc::List(_) | Doc::Map(_))] => Ok(construct(class, decode(only).map_err(|error| error.within(0))?)),
         _ => tuple(decode_items(items)?),
     }
 }
@@ -348,9 +348,8 @@ fn decode_ref(kind: Ref, doc: &Doc) -> Result<Expr> {
         Ref::With => {
             let docs = items(doc, "[[names], op]", 2..=2)?;
             let names = items(&docs[0], "a list of names", 0..=usize::MAX).map_err(|error| error.within(0))?;
-            let names = names.iter().enumerate().map(|(i, doc)| {
-                decode_capture(doc).map_err(|error| error.within(i).within(0))
-            });
+            let names =
+                names.iter().enumerate().map(|(i, doc)| decode_capture(doc).map_err(|error| error.within(i).within(0)));
             Flow::With { names: names.collect::<Result<_>>()?, op: at(1, docs)? }
         }
     };
@@ -366,7 +365,10 @@ fn decode_case(docs: &[Doc]) -> Result<Flow> {
     let (switch, cases) = (list(1)?, list(2)?);
     if cases.len() != switch.len() + 1 {
         let (values, cases) = (switch.len(), cases.len());
-        return Err(Error::bad_request(format!("{values} values need {} cases with the default, not {cases}", values + 1)));
+        return Err(Error::bad_request(format!(
+            "{values} values need {} cases with the default, not {cases}",
+            values + 1
+        )));
     }
     Ok(Flow::Case { cond, switch, cases })
 }
@@ -397,28 +399,35 @@ fn decode_op_ref(verb: Verb, doc: &Doc) -> Result<Expr> {
         None => Ok(Expr::NONE),
     };
     if (verb == Verb::Put) != (docs.len() == 3) {
-        return Err(Error::bad_request(format!("a {} takes {}", verb.http(), match verb {
-            Verb::Put => "[subject, key, value]",
-            Verb::Post => "[subject, parameters]",
-            Verb::Get | Verb::Delete => "[subject, key]",
-        })));
+        return Err(Error::bad_request(format!(
+            "a {} takes {}",
+            verb.http(),
+            match verb {
+                Verb::Put => "[subject, key, value]",
+                Verb::Post => "[subject, parameters]",
+                Verb::Get | Verb::Delete => "[subject, key]",
+            }
+        )));
     }
-    Ok(call(subject, match verb {
-        Verb::Get => Args::Get(arg(1)?),
-        Verb::Delete => Args::Delete(arg(1)?),
-        Verb::Put => Args::Put(arg(1)?, arg(2)?),
-        Verb::Post => match docs.get(1) {
-            None | Some(Doc::Null) => Args::Post(Arc::new([]), vec![]),
-            Some(Doc::Map(entries)) => {
-                let (keys, values) = decode_params(entries).map_err(|error| error.within(1))?;
-                Args::Post(keys, values)
-            }
-            Some(other) => {
-                let message = format!("parameters are an object, not {}", other.describe());
-                return Err(Error::bad_request(message).within(1));
-            }
+    Ok(call(
+        subject,
+        match verb {
+            Verb::Get => Args::Get(arg(1)?),
+            Verb::Delete => Args::Delete(arg(1)?),
+            Verb::Put => Args::Put(arg(1)?, arg(2)?),
+            Verb::Post => match docs.get(1) {
+                None | Some(Doc::Null) => Args::Post(Arc::new([]), vec![]),
+                Some(Doc::Map(entries)) => {
+                    let (keys, values) = decode_params(entries).map_err(|error| error.within(1))?;
+                    Args::Post(keys, values)
+                }
+                Some(other) => {
+                    let message = format!("parameters are an object, not {}", other.describe());
+                    return Err(Error::bad_request(message).within(1));
+                }
+            },
         },
-    }))
+    ))
 }
 
 fn decode_subject(doc: &Doc) -> Result<Subject> {
@@ -446,7 +455,11 @@ fn decode_op(verb: Verb, doc: &Doc) -> Result<OpDef> {
         Verb::Post => (OpKind::Post, decode_steps(doc)?),
         Verb::Put => {
             let docs = items(doc, "[key name, value name, steps]", 3..=3)?;
-            (OpKind::Put { key: name(0, docs)?, value: name(1, docs)? }, steps(2, docs)?)
+            let (key, value) = (name(0, docs)?, name(1, docs)?);
+            if key == value {
+                return Err(Error::bad_request(format!("key and value are both named {key}")).within(1));
+            }
+            (OpKind::Put { key, value }, steps(2, docs)?)
         }
         Verb::Get | Verb::Delete => {
             let docs = items(doc, "[key name, steps]", 2..=2)?;

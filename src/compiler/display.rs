@@ -26,7 +26,7 @@ fn listed(graph: &OpGraph) -> Vec<NodeId> {
 pub fn listing(graph: &OpGraph) -> String {
     let numbers = numbers(graph);
     let mut text = String::new();
-    let unreached = graph.unreached();
+    let unreached: std::collections::HashSet<NodeId> = graph.unreached().into_iter().collect();
     for id in listed(graph) {
         let class = graph.node(id).class;
         let line = format!("%{} = {}", numbers[&id], describe(graph, id, &numbers));

@@ -89,6 +89,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the value is there without computing anything.
+    pub fn is_leaf(&self) -> bool {
+        matches!(self, Op::Const(_) | Op::Param(_) | Op::Input(_))
+    }
+
     /// The number of operands of which it is known.
     fn arity(&self) -> Option<usize> {
         Some(match self {
@@ -148,6 +153,8 @@ pub struct OpGraph {
     root: NodeId,
     /// The names of the parameters, in the order of [`Op::Input`].
     pub inputs: Vec<Id>,
+    /// All nodes that recall another; there are seldom any.
+    recalls: Vec<NodeId>,
 }
 
 impl OpGraph {
@@ -155,7 +162,7 @@ impl OpGraph {
     pub fn new() -> Self {
         let mut graph = StableDiGraph::new();
         let root = graph.add_node(Node { op: Op::Const(State::NONE), class: Class::None, trail: None });
-        Self { graph, root, inputs: Vec::new() }
+        Self { graph, root, inputs: Vec::new(), recalls: Vec::new() }
     }
 
     /// The node whose value is the result.
@@ -200,8 +207,11 @@ impl OpGraph {
 
     /// The operands of a node, in order of their slots.
     pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
-        let mut operands: Vec<(u32, NodeId)> =
-            self.graph.edges_directed(id, Direction::Incoming).map(|edge| (edge.weight().slot, edge.source())).collect();
+        let mut operands: Vec<(u32, NodeId)> = self
+            .graph
+            .edges_directed(id, Direction::Incoming)
+            .map(|edge| (edge.weight().slot, edge.source()))
+            .collect();
         operands.sort_unstable_by_key(|(slot, _)| *slot);
         operands.into_iter().map(|(_, node)| node).collect()
     }
@@ -214,7 +224,11 @@ impl OpGraph {
     /// Adds a node.
     pub fn add(&mut self, op: Op, operands: &[NodeId], trail: Option<Arc<Trail>>) -> NodeId {
         let class = self.infer(&op, operands);
+        let is_recall = matches!(op, Op::Recall(_));
         let id = self.graph.add_node(Node { op, class, trail });
+        if is_recall {
+            self.recalls.push(id);
+        }
         self.connect(id, operands);
         id
     }
@@ -233,6 +247,10 @@ impl OpGraph {
             self.graph.remove_edge(edge);
         }
         let class = self.infer(&op, operands);
+        self.recalls.retain(|recall| *recall != id);
+        if matches!(op, Op::Recall(_)) {
+            self.recalls.push(id);
+        }
         self.graph[id].op = op;
         self.graph[id].class = class;
         self.connect(id, operands);
@@ -255,16 +273,63 @@ impl OpGraph {
         if self.root == old {
             self.root = new;
         }
-        let recalls: Vec<NodeId> =
-            self.graph.node_indices().filter(|id| *self.op(*id) == Op::Recall(old)).collect();
-        for recall in recalls {
-            self.graph[recall].op = Op::Recall(new);
+        for recall in &self.recalls {
+            if self.graph[*recall].op == Op::Recall(old) {
+                self.graph[*recall].op = Op::Recall(new);
+            }
         }
+    }
+
+    /// Makes the users of each key of `new` use its value instead. Values must not be keys.
+    pub fn replace_all(&mut self, new: &std::collections::HashMap<NodeId, NodeId>) {
+        let renamed = |id: NodeId| new.get(&id).copied().unwrap_or(id);
+        let users: std::collections::BTreeSet<NodeId> =
+            new.keys().flat_map(|old| self.users(*old).map(|(user, _)| user).collect::<Vec<_>>()).collect();
+        for user in users {
+            let operands: Vec<NodeId> = self.operands(user).into_iter().map(renamed).collect();
+            let op = self.op(user).clone();
+            let class = self.node(user).class;
+            self.rewrite(user, op, &operands);
+            self.graph[user].class = class;
+        }
+        self.root = renamed(self.root);
+        for recall in self.recalls.clone() {
+            if let Op::Recall(target) = self.op(recall) {
+                self.graph[recall].op = Op::Recall(renamed(*target));
+            }
+        }
+    }
+
+    /// Makes `node` yield what `other`, an operand of it, yields. Where only `node` uses `other`, it becomes what that is,
+    /// which leaves the users of `node` alone, however many operands they have.
+    pub fn substitute(&mut self, node: NodeId, other: NodeId) {
+        let is_only_user = self.users(other).all(|(user, _)| user == node);
+        if is_only_user && !matches!(self.op(other), Op::Recall(_)) && !self.is_recalled(other) {
+            let (op, operands, class) = (self.op(other).clone(), self.operands(other), self.node(other).class);
+            let trail = self.node(other).trail.clone();
+            self.rewrite(node, op, &operands);
+            self.graph[node].class = class;
+            self.graph[node].trail = trail;
+        } else {
+            self.replace(node, other);
+        }
+    }
+
+    /// Whether a circle of names closes at this node.
+    pub fn is_recalled(&self, id: NodeId) -> bool {
+        self.recalls.iter().any(|recall| self.graph[*recall].op == Op::Recall(id))
+    }
+
+    /// The nodes at which circles of names close.
+    pub fn recalled(&self) -> std::collections::HashSet<NodeId> {
+        let target = |recall: &NodeId| if let Op::Recall(target) = self.op(*recall) { Some(*target) } else { None };
+        self.recalls.iter().filter_map(target).collect()
     }
 
     /// Removes a node that nothing uses.
     pub fn remove(&mut self, id: NodeId) {
         debug_assert!(id != self.root && self.users(id).next().is_none());
+        self.recalls.retain(|recall| *recall != id);
         self.graph.remove_node(id);
     }
 
@@ -320,9 +385,14 @@ impl OpGraph {
     /// Whether a node may wait for something outside this process, or run an op that does.
     pub fn may_wait(&self, id: NodeId) -> bool {
         match self.op(id) {
-            Op::Call(Target::Remote(_), _) => true,
+            Op::Call(Target::Remote(_), _) | Op::While => true,
             Op::Call(Target::Value(path), _) => {
-                path.is_empty() && !self.node(self.operands(id)[0]).class.is_atom()
+                let subject = self.node(self.operands(id)[0]).class;
+                match (self.method(id), path.last()) {
+                    (Some(method), _) => matches!(method.body, methods::Body::Loop(_)),
+                    (None, None) => !subject.is_atom(),
+                    (None, Some(name)) => methods::may_wait(name.as_str()),
+                }
             }
             _ => false,
         }
@@ -330,19 +400,10 @@ impl OpGraph {
 
     /// The method that a call calls, if the class of its subject is known and has it.
     pub fn method(&self, id: NodeId) -> Option<&'static Method> {
-        let Op::Call(target, _) = self.op(id) else { return None };
-        match target {
-            Target::Value(path) => {
-                let [name] = path.as_ref() else { return None };
-                let class = self.node(self.operands(id)[0]).class;
-                // An entry of a map, or an item of a tuple, hides a method.
-                if matches!(class, Class::Map) || class == Class::Tuple && name.as_str().parse::<usize>().is_ok() {
-                    return None;
-                }
-                methods::find(Receiver::of_class(class)?, name.as_str())
-            }
-            Target::Static(path) => methods::find_static(path),
-            Target::Cast(_) | Target::Remote(_) => None,
+        match self.op(id) {
+            Op::Call(Target::Value(path), _) => method_of(self.node(self.operands(id)[0]).class, path),
+            Op::Call(Target::Static(path), _) => methods::find_static(path),
+            _ => None,
         }
     }
 
@@ -359,18 +420,13 @@ impl OpGraph {
             Op::After => class(1),
             Op::If if class(1) == class(2) => class(1),
             Op::If | Op::Case(_) => Class::State,
-            Op::Call(Target::Value(path), shape) => {
-                let [name] = path.as_ref() else { return Class::State };
-                let subject = class(0);
-                let method = Receiver::of_class(subject).and_then(|on| methods::find(on, name.as_str()));
-                match method {
-                    Some(method) if subject != Class::Map && name.as_str().parse::<usize>().is_err() => {
-                        let argument = (shape.arity() == 1).then(|| class(1));
-                        methods::result_class(method, subject, argument)
-                    }
-                    _ => Class::State,
+            Op::Call(Target::Value(path), shape) => match method_of(class(0), path) {
+                Some(method) => {
+                    let argument = (shape.arity() == 1).then(|| class(1));
+                    methods::result_class(method, class(0), argument)
                 }
-            }
+                None => Class::State,
+            },
             Op::Call(Target::Static(path), _) => methods::find_static(path)
                 .map_or(Class::State, |method| methods::result_class(method, Class::State, None)),
             Op::Call(Target::Cast(class), _) if class.is_atom() => *class,
@@ -398,7 +454,7 @@ impl OpGraph {
 
     /// Whether a circle of names closes somewhere.
     pub fn has_recalls(&self) -> bool {
-        self.graph.node_weights().any(|node| matches!(node.op, Op::Recall(_)))
+        !self.recalls.is_empty()
     }
 
     /// Checks the invariants.
@@ -415,7 +471,7 @@ impl OpGraph {
                 return Err(Error::internal(format!("node {} has the wrong operands", id.index())));
             }
         }
-        if petgraph::algo::is_cyclic_directed(&self.graph) {
+        if petgraph::algo::toposort(&self.graph, None).is_err() {
             return Err(Error::internal("the graph has a cycle"));
         }
         if !self.contains(self.root) {
@@ -423,6 +479,16 @@ impl OpGraph {
         }
         Ok(())
     }
+}
+
+/// The method at a path below a subject of the given class. An entry of a map, or an item of a tuple, hides a method.
+fn method_of(subject: Class, path: &[Id]) -> Option<&'static Method> {
+    let [name] = path else { return None };
+    let is_item = subject == Class::Tuple && name.as_str().parse::<usize>().is_ok();
+    if subject == Class::Map || is_item {
+        return None;
+    }
+    methods::find(Receiver::of_class(subject)?, name.as_str())
 }
 
 impl Default for OpGraph {

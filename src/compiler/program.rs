@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::decode::{decode, decode_key, decode_params, decode_steps, is_named_steps};
 use crate::error::{Error, Result};
-use crate::value::{Args, Doc, Expr, Flow, Id, Link, OpKind, State, Step, Subject, Value, Verb};
+use crate::value::{Args, Class, Doc, Expr, Flow, Id, Link, Map, OpKind, State, Step, Subject, Tuple, Value, Verb};
 
 /// What one request runs.
 ///
@@ -59,7 +59,8 @@ impl Program {
                     Doc::Map(entries) => decode_params(entries)?,
                     Doc::List(_) if is_named_steps(body) => decode_pairs(body)?,
                     other => {
-                        let message = format!("the body of a POST is an object of parameters, not {}", other.describe());
+                        let message =
+                            format!("the body of a POST is an object of parameters, not {}", other.describe());
                         return Err(Error::bad_request(message));
                     }
                 };
@@ -109,6 +110,12 @@ impl Program {
     pub fn shape(self: &Arc<Self>) -> Shape {
         Shape(Arc::clone(self))
     }
+
+    /// The same key, to be kept: without the values of the literals.
+    pub fn kept_shape(&self) -> Shape {
+        let steps = self.steps.iter().map(|step| Step { name: step.name.clone(), expr: blank(&step.expr) });
+        Shape(Arc::new(Program { steps: steps.collect(), is_named: self.is_named }))
+    }
 }
 
 fn decode_pairs(body: &Doc) -> Result<(Arc<[Id]>, Vec<Expr>)> {
@@ -137,40 +144,20 @@ pub fn is_parameter(state: &State) -> bool {
 fn walk_literals<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a State)) {
     match expr {
         Expr::Literal(state) if is_parameter(state) => each(state),
-        Expr::Literal(_) | Expr::Name(_) => {}
-        Expr::Tuple(items) | Expr::Map(_, items) => items.iter().for_each(|item| walk_literals(item, each)),
-        Expr::Call(subject, args) => {
-            if let Subject::Value(expr) = subject.as_ref() {
-                walk_literals(expr, each);
-            }
-            match args.as_ref() {
-                Args::Get(key) | Args::Delete(key) => walk_literals(key, each),
-                Args::Put(key, value) => [key, value].into_iter().for_each(|expr| walk_literals(expr, each)),
-                Args::Post(_, values) => values.iter().for_each(|expr| walk_literals(expr, each)),
-            }
-        }
-        Expr::Flow(flow) => match flow.as_ref() {
-            Flow::After { when, then } | Flow::Before { when, then } => {
-                [when, then].into_iter().for_each(|expr| walk_literals(expr, each));
-            }
-            Flow::If { cond, then, or_else } => {
-                [cond, then, or_else].into_iter().for_each(|expr| walk_literals(expr, each));
-            }
-            Flow::Case { cond, switch, cases } => {
-                walk_literals(cond, each);
-                switch.iter().chain(cases).for_each(|expr| walk_literals(expr, each));
-            }
-            Flow::While { cond, step, state } => {
-                [cond, step, state].into_iter().for_each(|expr| walk_literals(expr, each));
-            }
-            Flow::With { op, .. } => walk_literals(op, each),
-        },
+        expr => expr.children().into_iter().for_each(|child| walk_literals(child, each)),
     }
 }
 
 /// A program but for the values of its literals: equal when the programs differ only in these.
 #[derive(Clone, Debug)]
-pub struct Shape(pub Arc<Program>);
+pub struct Shape(Arc<Program>);
+
+impl Shape {
+    /// Bytes that this keeps in memory, roughly.
+    pub fn weight(&self) -> u64 {
+        self.0.steps.iter().map(|step| step.expr.weight()).sum()
+    }
+}
 
 impl PartialEq for Shape {
     fn eq(&self, other: &Self) -> bool {
@@ -185,7 +172,7 @@ impl Eq for Shape {}
 
 impl Hash for Shape {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.steps.len().hash(state);
+        (self.0.is_named, self.0.steps.len()).hash(state);
         for step in &self.0.steps {
             step.name.hash(state);
             hash_shape(&step.expr, state);
@@ -193,101 +180,137 @@ impl Hash for Shape {
     }
 }
 
-fn all_same(l: &[Expr], r: &[Expr]) -> bool {
-    l.len() == r.len() && l.iter().zip(r).all(|(l, r)| same(l, r))
+/// What an expression is, but for its children and its literals.
+#[derive(Eq, PartialEq, Hash)]
+enum Head<'a> {
+    Parameter(Class),
+    Literal(&'a State),
+    Name(&'a Id),
+    Tuple(usize),
+    Map(&'a [Id]),
+    Call(Option<&'a Subject>, Verb, &'a [Id]),
+    Flow(std::mem::Discriminant<Flow>, usize, &'a [Id]),
+}
+
+impl<'a> Head<'a> {
+    fn of(expr: &'a Expr) -> Self {
+        match expr {
+            Expr::Literal(state) if is_parameter(state) => Head::Parameter(state.class()),
+            Expr::Literal(state) => Head::Literal(state),
+            Expr::Name(name) => Head::Name(name),
+            Expr::Tuple(items) => Head::Tuple(items.len()),
+            Expr::Map(keys, _) => Head::Map(keys),
+            Expr::Call(subject, args) => {
+                // The value that is called is a child.
+                let subject = Some(subject.as_ref()).filter(|subject| !matches!(subject, Subject::Value(_)));
+                let names: &[Id] = if let Args::Post(names, _) = args.as_ref() { names } else { &[] };
+                Head::Call(subject, args.verb(), names)
+            }
+            Expr::Flow(flow) => {
+                let (values, names): (usize, &[Id]) = match flow.as_ref() {
+                    Flow::Case { switch, .. } => (switch.len(), &[]),
+                    Flow::With { names, .. } => (0, names),
+                    _ => (0, &[]),
+                };
+                Head::Flow(std::mem::discriminant(flow), values, names)
+            }
+        }
+    }
 }
 
 fn same(l: &Expr, r: &Expr) -> bool {
-    match (l, r) {
-        (Expr::Literal(l), Expr::Literal(r)) => match (is_parameter(l), is_parameter(r)) {
-            (true, true) => l.class() == r.class(),
-            (false, false) => l == r,
-            _ => false,
-        },
-        (Expr::Name(l), Expr::Name(r)) => l == r,
-        (Expr::Tuple(l), Expr::Tuple(r)) => all_same(l, r),
-        (Expr::Map(lk, lv), Expr::Map(rk, rv)) => lk == rk && all_same(lv, rv),
-        (Expr::Call(ls, la), Expr::Call(rs, ra)) => same_subject(ls, rs) && same_args(la, ra),
-        (Expr::Flow(l), Expr::Flow(r)) => same_flow(l, r),
-        _ => false,
-    }
-}
-
-fn same_subject(l: &Subject, r: &Subject) -> bool {
-    match (l, r) {
-        (Subject::Value(l), Subject::Value(r)) => same(l, r),
-        (l, r) => l == r,
-    }
-}
-
-fn same_args(l: &Args, r: &Args) -> bool {
-    match (l, r) {
-        (Args::Get(l), Args::Get(r)) | (Args::Delete(l), Args::Delete(r)) => same(l, r),
-        (Args::Put(lk, lv), Args::Put(rk, rv)) => same(lk, rk) && same(lv, rv),
-        (Args::Post(lk, lv), Args::Post(rk, rv)) => lk == rk && all_same(lv, rv),
-        _ => false,
-    }
-}
-
-fn same_flow(l: &Flow, r: &Flow) -> bool {
-    match (l, r) {
-        (Flow::After { when: lw, then: lt }, Flow::After { when: rw, then: rt })
-        | (Flow::Before { when: lw, then: lt }, Flow::Before { when: rw, then: rt }) => same(lw, rw) && same(lt, rt),
-        (Flow::If { cond: lc, then: lt, or_else: le }, Flow::If { cond: rc, then: rt, or_else: re }) => {
-            same(lc, rc) && same(lt, rt) && same(le, re)
-        }
-        (
-            Flow::Case { cond: lc, switch: ls, cases: la },
-            Flow::Case { cond: rc, switch: rs, cases: ra },
-        ) => same(lc, rc) && all_same(ls, rs) && all_same(la, ra),
-        (Flow::While { cond: lc, step: ls, state: la }, Flow::While { cond: rc, step: rs, state: ra }) => {
-            same(lc, rc) && same(ls, rs) && same(la, ra)
-        }
-        (Flow::With { names: ln, op: lo }, Flow::With { names: rn, op: ro }) => ln == rn && same(lo, ro),
-        _ => false,
-    }
+    Head::of(l) == Head::of(r) && l.children().into_iter().zip(r.children()).all(|(l, r)| same(l, r))
 }
 
 fn hash_shape<H: Hasher>(expr: &Expr, state: &mut H) {
-    std::mem::discriminant(expr).hash(state);
+    Head::of(expr).hash(state);
+    expr.children().into_iter().for_each(|child| hash_shape(child, state));
+}
+
+/// The same expression with the smallest literals of the same classes.
+fn blank(expr: &Expr) -> Expr {
+    let all = |exprs: &[Expr]| exprs.iter().map(blank).collect::<Vec<_>>();
     match expr {
-        Expr::Literal(literal) if is_parameter(literal) => literal.class().hash(state),
-        Expr::Literal(literal) => literal.hash(state),
-        Expr::Name(name) => name.hash(state),
-        Expr::Tuple(items) => items.iter().for_each(|item| hash_shape(item, state)),
-        Expr::Map(keys, values) => {
-            keys.hash(state);
-            values.iter().for_each(|value| hash_shape(value, state));
-        }
+        Expr::Literal(state) if is_parameter(state) => Expr::Literal(blank_literal(state)),
+        Expr::Literal(_) | Expr::Name(_) => expr.clone(),
+        Expr::Tuple(items) => Expr::Tuple(all(items)),
+        Expr::Map(keys, values) => Expr::Map(Arc::clone(keys), all(values)),
         Expr::Call(subject, args) => {
-            match subject.as_ref() {
-                Subject::Value(expr) => hash_shape(expr, state),
-                subject => subject.hash(state),
-            }
-            if let Args::Post(keys, _) = args.as_ref() {
-                keys.hash(state);
-            }
-            args.verb().hash(state);
-            args.exprs().into_iter().for_each(|expr| hash_shape(expr, state));
+            let subject = match subject.as_ref() {
+                Subject::Value(expr) => Subject::Value(blank(expr)),
+                subject => subject.clone(),
+            };
+            let args = match args.as_ref() {
+                Args::Get(key) => Args::Get(blank(key)),
+                Args::Put(key, value) => Args::Put(blank(key), blank(value)),
+                Args::Post(names, values) => Args::Post(Arc::clone(names), all(values)),
+                Args::Delete(key) => Args::Delete(blank(key)),
+            };
+            Expr::Call(Box::new(subject), Box::new(args))
         }
-        Expr::Flow(flow) => match flow.as_ref() {
-            Flow::After { when, then } | Flow::Before { when, then } => {
-                [when, then].into_iter().for_each(|expr| hash_shape(expr, state));
-            }
+        Expr::Flow(flow) => Expr::Flow(Box::new(match flow.as_ref() {
+            Flow::After { when, then } => Flow::After { when: blank(when), then: blank(then) },
+            Flow::Before { when, then } => Flow::Before { when: blank(when), then: blank(then) },
             Flow::If { cond, then, or_else } => {
-                [cond, then, or_else].into_iter().for_each(|expr| hash_shape(expr, state));
+                Flow::If { cond: blank(cond), then: blank(then), or_else: blank(or_else) }
             }
             Flow::Case { cond, switch, cases } => {
-                hash_shape(cond, state);
-                switch.iter().chain(cases).for_each(|expr| hash_shape(expr, state));
+                Flow::Case { cond: blank(cond), switch: all(switch), cases: all(cases) }
             }
-            Flow::While { cond, step, state: loop_state } => {
-                [cond, step, loop_state].into_iter().for_each(|expr| hash_shape(expr, state));
+            Flow::While { cond, step, state } => {
+                Flow::While { cond: blank(cond), step: blank(step), state: blank(state) }
             }
-            Flow::With { names, op } => {
-                names.hash(state);
-                hash_shape(op, state);
-            }
-        },
+            Flow::With { names, op } => Flow::With { names: names.clone(), op: blank(op) },
+        })),
+    }
+}
+
+fn blank_literal(state: &State) -> State {
+    let one = || State::from(false);
+    match state {
+        State::Value(Value::String(_)) => State::from(""),
+        State::Value(Value::Bytes(_)) => State::Value(Value::Bytes(Arc::new([]))),
+        State::Tuple(_) => Tuple::try_new([one()]).map_or(State::NONE, State::from),
+        State::Map(_) => Map::try_new([(Id::from("x"), one())]).map_or(State::NONE, State::from),
+        state => state.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Class;
+
+    fn program(op: &[(&'static str, Expr)]) -> Arc<Program> {
+        let steps = op.iter().map(|(name, expr)| Step { name: (*name).into(), expr: expr.clone() }).collect();
+        Arc::new(Program { steps, is_named: true })
+    }
+
+    fn literal(state: impl Into<State>) -> Expr {
+        Expr::Literal(state.into())
+    }
+
+    #[test]
+    fn programs_that_differ_in_their_literals_have_one_shape() {
+        let (l, r) = (program(&[("a", literal(1i64))]), program(&[("a", literal(2i64))]));
+        assert_eq!(l.shape(), r.shape());
+        assert_eq!(l.shape(), l.kept_shape());
+        assert_ne!(l.shape(), program(&[("b", literal(1i64))]).shape());
+        assert_ne!(l.shape(), program(&[("a", literal(1.0))]).shape());
+        assert_ne!(l.shape(), program(&[("a", literal(true))]).shape());
+    }
+
+    #[test]
+    fn booleans_links_and_ops_are_part_of_the_shape() {
+        let shape = |state: State| program(&[("a", Expr::Literal(state))]).shape();
+        assert_ne!(shape(true.into()), shape(false.into()));
+        assert_ne!(shape(Class::String.link().into()), shape(Class::Id.link().into()));
+    }
+
+    #[test]
+    fn what_is_kept_is_small() {
+        let large = program(&[("a", literal("x".repeat(1 << 20)))]);
+        assert!(large.kept_shape().weight() < 1000);
+        assert_eq!(large.kept_shape(), large.shape());
     }
 }

@@ -1,6 +1,6 @@
 //! Compiled programs and ops, kept for the next request.
 
-use std::num::NonZeroUsize;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,10 +11,12 @@ use super::unit::Unit;
 use crate::compiler::ProgramShape;
 use crate::value::OpDef;
 
-/// Programs, and as many ops, that are kept.
-const UNITS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-/// Nodes of a unit that is kept: larger ones are rare, and would push out many others.
-const UNIT_NODES_MAX: usize = 1 << 14;
+/// Bytes of programs, and as many of ops, that are kept.
+const KEPT_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of one that is kept: larger ones are rare, and would push out many others.
+const UNIT_BYTES_MAX: u64 = 8 << 20;
+/// Bytes that a node takes in graph, regions and code, as measured.
+const NODE_BYTES: u64 = 700;
 
 /// How well the cache works.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,44 +31,69 @@ pub struct Stats {
 
 /// Compiled programs by their shape, and compiled ops by their definition.
 pub(super) struct Cache {
-    programs: Mutex<LruCache<ProgramShape, Arc<Unit>>>,
-    ops: Mutex<LruCache<Arc<OpDef>, Arc<Unit>>>,
+    programs: Mutex<Kept<ProgramShape>>,
+    ops: Mutex<Kept<Arc<OpDef>>>,
     hits: AtomicU64,
     misses: AtomicU64,
+}
+
+/// Units by their keys, the least recently used to be forgotten first.
+struct Kept<K> {
+    units: LruCache<K, (Arc<Unit>, u64)>,
+    bytes: u64,
+}
+
+impl<K: Eq + Hash> Kept<K> {
+    fn new() -> Self {
+        Self { units: LruCache::unbounded(), bytes: 0 }
+    }
+
+    fn put(&mut self, key: K, key_bytes: u64, unit: &Arc<Unit>) {
+        let bytes = key_bytes + unit.graph().len() as u64 * NODE_BYTES;
+        if bytes > UNIT_BYTES_MAX {
+            return;
+        }
+        self.bytes += bytes;
+        if let Some((_, (_, old))) = self.units.push(key, (Arc::clone(unit), bytes)) {
+            self.bytes -= old;
+        }
+        while self.bytes > KEPT_BYTES_MAX
+            && let Some((_, (_, old))) = self.units.pop_lru()
+        {
+            self.bytes -= old;
+        }
+    }
 }
 
 impl Cache {
     pub fn new() -> Self {
         Self {
-            programs: Mutex::new(LruCache::new(UNITS_MAX)),
-            ops: Mutex::new(LruCache::new(UNITS_MAX)),
+            programs: Mutex::new(Kept::new()),
+            ops: Mutex::new(Kept::new()),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
     }
 
     pub fn program(&self, shape: &ProgramShape) -> Option<Arc<Unit>> {
-        let unit = self.programs.lock().get(shape).cloned();
+        let unit = self.programs.lock().units.get(shape).map(|(unit, _)| Arc::clone(unit));
         self.count(unit.is_some());
         unit
     }
 
     pub fn keep_program(&self, shape: ProgramShape, unit: &Arc<Unit>) {
-        if unit.graph().len() <= UNIT_NODES_MAX {
-            self.programs.lock().put(shape, Arc::clone(unit));
-        }
+        let bytes = shape.weight();
+        self.programs.lock().put(shape, bytes, unit);
     }
 
     pub fn op(&self, op: &Arc<OpDef>) -> Option<Arc<Unit>> {
-        let unit = self.ops.lock().get(op).cloned();
+        let unit = self.ops.lock().units.get(op).map(|(unit, _)| Arc::clone(unit));
         self.count(unit.is_some());
         unit
     }
 
     pub fn keep_op(&self, op: &Arc<OpDef>, unit: &Arc<Unit>) {
-        if unit.graph().len() <= UNIT_NODES_MAX {
-            self.ops.lock().put(Arc::clone(op), Arc::clone(unit));
-        }
+        self.ops.lock().put(Arc::clone(op), 2 * op.weight, unit);
     }
 
     fn count(&self, is_hit: bool) {
@@ -78,7 +105,7 @@ impl Cache {
         Stats {
             plan_hits: self.hits.load(Ordering::Relaxed),
             plan_misses: self.misses.load(Ordering::Relaxed),
-            plans: self.programs.lock().len() + self.ops.lock().len(),
+            plans: self.programs.lock().units.len() + self.ops.lock().units.len(),
         }
     }
 }

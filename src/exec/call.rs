@@ -65,7 +65,10 @@ impl Callee {
             OpKind::Put { .. } => match item {
                 State::Tuple(pair) if pair.items().len() == 2 => OpArgs::Positional(pair.items().to_vec()),
                 other => {
-                    return Err(Error::bad_request(format!("a PUT op takes a pair of key and value, not a {}", other.class())));
+                    return Err(Error::bad_request(format!(
+                        "a PUT op takes a pair of key and value, not a {}",
+                        other.class()
+                    )));
                 }
             },
             OpKind::Post => {
@@ -81,12 +84,9 @@ impl Callee {
     /// A call of a POST op with the given parameters.
     pub fn with_params(&self, args: OpArgs) -> Result<OpCall> {
         match self.op.kind.verb() {
-            Verb::Post => Ok(OpCall {
-                op: Arc::clone(&self.op),
-                context: self.context.clone(),
-                args,
-                keeps_result: true,
-            }),
+            Verb::Post => {
+                Ok(OpCall { op: Arc::clone(&self.op), context: self.context.clone(), args, keeps_result: true })
+            }
             verb => Err(wrong_verb(verb, Verb::Post)),
         }
     }
@@ -172,7 +172,9 @@ fn as_key(shape: &Shape, args: &[State]) -> Option<State> {
 
 /// Calls a state itself.
 fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
-    if !matches!(value, State::Op(_) | State::Closure(_)) && let Some(key) = as_key(shape, &args) {
+    if !matches!(value, State::Op(_) | State::Closure(_))
+        && let Some(key) = as_key(shape, &args)
+    {
         return call(value, &Shape::Get, vec![key]);
     }
     match value {
@@ -215,10 +217,18 @@ fn as_itself(value: &State, shape: &Shape) -> Result<Invocation> {
     }
 }
 
-fn call_op(op: &Arc<OpDef>, context: Option<&Map>, value: &State, shape: &Shape, mut args: Vec<State>) -> Result<Invocation> {
+fn call_op(
+    op: &Arc<OpDef>,
+    context: Option<&Map>,
+    value: &State,
+    shape: &Shape,
+    mut args: Vec<State>,
+) -> Result<Invocation> {
     let verb = op.kind.verb();
     let mut shape = shape.clone();
-    if verb != Verb::Post && let Some(key) = as_key(&shape, &args) {
+    if verb != Verb::Post
+        && let Some(key) = as_key(&shape, &args)
+    {
         (shape, args) = (Shape::Get, vec![key]);
     }
     if verb != shape.verb() {
@@ -247,4 +257,3 @@ pub(super) fn remote_args(shape: &Shape, args: Vec<State>) -> Result<super::Remo
         Shape::Post(names) => super::RemoteArgs::Post(Map::from_sorted(Arc::clone(names), args.collect())?),
     })
 }
-

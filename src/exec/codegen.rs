@@ -4,8 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::unit::{Instr, Register, Site, Source, Sources, Unit};
 use crate::compiler::methods::{Bound, bind};
-use crate::compiler::{NodeId, Op, OpGraph, Target};
+use crate::compiler::{Demand, NodeId, Op, OpGraph, Target};
 use crate::planner::{Engine, PhysicalPlan, RegionId};
+
+/// Regions whose code stands within each other's.
+const INLINE_DEPTH_MAX: usize = 64;
 
 /// Compiles a plan; `params` is the number of literals of the request.
 pub(super) fn compile(plan: PhysicalPlan, params: usize) -> Unit {
@@ -55,21 +58,25 @@ impl<'a> Generator<'a> {
         generator
     }
 
-    /// Regions that exactly one node wants, and only perhaps: the code of a branch stands in the branch.
+    /// Regions that exactly one node wants, and only perhaps: the code of a branch stands in the branch. Not too many
+    /// within each other, since writing their code recurses.
     fn inlinable(&self) -> HashSet<RegionId> {
-        let recalled: HashSet<NodeId> = self
-            .graph
-            .nodes()
-            .filter_map(|id| if let Op::Recall(target) = self.graph.op(id) { Some(*target) } else { None })
-            .collect();
-        let is_inlinable = |region: &RegionId| {
-            let head = self.plan.regions[*region].head;
+        let recalled = self.graph.recalled();
+        let mut depths = vec![0; self.plan.regions.len()];
+        let mut inlinable = HashSet::new();
+        // Regions were numbered users first, so the depth of the user is known.
+        for region in 1..self.plan.regions.len() {
+            let head = self.plan.regions[region].head;
             let mut users = self.graph.users(head).filter(|(user, _)| self.plan.region_of.contains_key(user));
-            let (Some((user, demand)), None) = (users.next(), users.next()) else { return false };
+            let (Some((user, demand)), None) = (users.next(), users.next()) else { continue };
             let is_branch = matches!(self.graph.op(user), Op::If | Op::Case(_) | Op::After);
-            is_branch && demand == crate::compiler::Demand::Lazy && !recalled.contains(&head)
-        };
-        (1..self.plan.regions.len()).filter(is_inlinable).collect()
+            let depth = depths[self.plan.region_of[&user]] + 1;
+            if is_branch && demand == Demand::Lazy && !recalled.contains(&head) && depth <= INLINE_DEPTH_MAX {
+                depths[region] = depth;
+                inlinable.insert(region);
+            }
+        }
+        inlinable
     }
 
     fn find_waiting(&self) -> Vec<bool> {
@@ -85,11 +92,12 @@ impl<'a> Generator<'a> {
     /// Other regions that a region always needs, in the order of their use.
     fn strict_regions(&self, id: RegionId) -> Vec<RegionId> {
         let mut needed = Vec::new();
+        let mut seen = HashSet::new();
         for node in &self.plan.regions[id].nodes {
             for (slot, operand) in self.graph.operands(*node).into_iter().enumerate() {
                 let region = self.plan.region_of[&operand];
-                let is_strict = self.graph.op(*node).demand(slot) == crate::compiler::Demand::Strict;
-                if is_strict && region != id && !self.is_leaf(operand) && !needed.contains(&region) {
+                let is_strict = self.graph.op(*node).demand(slot) == Demand::Strict;
+                if is_strict && region != id && !self.is_leaf(operand) && seen.insert(region) {
                     needed.push(region);
                 }
             }
@@ -98,7 +106,7 @@ impl<'a> Generator<'a> {
     }
 
     fn is_leaf(&self, node: NodeId) -> bool {
-        matches!(self.graph.op(node), Op::Const(_) | Op::Param(_) | Op::Input(_))
+        self.graph.op(node).is_leaf()
     }
 
     fn all_regions(&mut self) {
@@ -199,7 +207,7 @@ impl<'a> Generator<'a> {
         let operands = graph.operands(node);
         let op = graph.op(node);
         for (slot, operand) in operands.iter().enumerate() {
-            if op.demand(slot) == crate::compiler::Demand::Strict {
+            if op.demand(slot) == Demand::Strict {
                 self.force(*operand, region, done);
             }
         }

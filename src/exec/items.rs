@@ -1,8 +1,7 @@
 //! Items of tuples and entries of maps.
 
 use crate::error::{Error, Result};
-use crate::value::number::cast::cast;
-use crate::value::{Map, Number, NumberClass, State, Tuple, Value};
+use crate::value::{Map, State, Tuple, Value, cast};
 
 /// The item or slice of a tuple that `key` selects; the tuple itself for None.
 ///
@@ -12,7 +11,7 @@ pub(super) fn item(tuple: &Tuple, key: &State) -> Result<State> {
     match key {
         State::Value(Value::None) => Ok(tuple.clone().into()),
         State::Value(Value::Number(_) | Value::String(_)) => {
-            let index = whole(key)?;
+            let index = cast::to_index(key)?;
             let length = tuple.items().len();
             let position = if index < 0 { index + length as i64 } else { index };
             let found = usize::try_from(position).ok().and_then(|position| tuple.items().get(position));
@@ -24,12 +23,6 @@ pub(super) fn item(tuple: &Tuple, key: &State) -> Result<State> {
         },
         other => Err(Error::bad_request(format!("a tuple has no item at a {}", other.class()))),
     }
-}
-
-/// A number as an index: any fraction is dropped.
-fn whole(state: &State) -> Result<i64> {
-    let number = crate::value::cast::to_number(state)?;
-    Ok(if let Number::I64(index) = cast(number, NumberClass::I64) { index } else { 0 })
 }
 
 fn slice(tuple: &Tuple, start: &State, stop: &State) -> Result<State> {
@@ -54,7 +47,7 @@ fn bound(bound: &State, length: i64, default: i64, shift: impl Fn(bool) -> i64) 
                     Some("ex") => false,
                     _ => return Err(malformed()),
                 };
-                let index = whole(index)?;
+                let index = cast::to_index(index)?;
                 let index = if index < 0 { index.saturating_add(length) } else { index };
                 Ok(index.saturating_add(shift(includes)))
             }
@@ -72,7 +65,7 @@ pub(super) fn entry(map: &Map, key: &State) -> Result<State> {
     if *key == State::NONE {
         return Ok(map.clone().into());
     }
-    let name = crate::value::cast::to_id(key)?;
+    let name = cast::to_id(key)?;
     map.get(name.as_str()).cloned().ok_or_else(|| Error::not_found(name.to_string()))
 }
 

@@ -122,8 +122,12 @@ impl Kernel {
     }
 
     fn build_context(&self) -> BuildContext<'_> {
-        let is_local = Box::new(|authority: &Authority| self.gateway.is_local(authority));
-        BuildContext { nodes_max: self.limits.graph_nodes, is_local }
+        let began = self.clock.now();
+        let check_time = move || match self.clock.now() - began > self.limits.compute_time {
+            true => Err(Error::timeout("the program takes too long to compile")),
+            false => Ok(()),
+        };
+        BuildContext::new(self.limits.graph_nodes, |authority: &Authority| self.gateway.is_local(authority), check_time)
     }
 
     fn program_unit(&self, program: &Arc<Program>) -> Result<Arc<Unit>> {
@@ -136,7 +140,7 @@ impl Kernel {
         let build = self.build_context();
         let plan = self.plan(build_program(program, &build)?, &build)?;
         let unit = Arc::new(codegen::compile(plan, params));
-        self.cache.keep_program(shape, &unit);
+        self.cache.keep_program(program.kept_shape(), &unit);
         Ok(unit)
     }
 
@@ -153,7 +157,7 @@ impl Kernel {
         literals: Vec<State>,
         trace: Option<Trace>,
     ) -> Result<(State, Option<Trace>)> {
-        let mut machine = Machine::new(unit, literals, self, self.clock.as_ref(), &self.limits, txn.deadline);
+        let mut machine = Machine::new(unit, literals, self, self.clock.as_ref(), &self.limits, txn.deadline)?;
         machine.trace = trace;
         let mut calls = FuturesUnordered::new();
         loop {
@@ -224,6 +228,7 @@ fn collect_ops(state: &State, place: &str, ops: &mut Vec<(String, Arc<OpDef>)>) 
         State::Op(op) => ops.push((place.to_string(), Arc::clone(op))),
         State::Closure(closure) => ops.push((place.to_string(), Arc::clone(&closure.op))),
         State::Map(map) => map.values().iter().for_each(|state| collect_ops(state, place, ops)),
+        State::Tuple(tuple) => tuple.items().iter().for_each(|state| collect_ops(state, place, ops)),
         _ => {}
     }
 }

@@ -150,6 +150,11 @@ impl Loop {
         }
     }
 
+    /// Whether the results of all calls are kept until the end.
+    pub fn keeps_results(&self) -> bool {
+        self.is_concurrent()
+    }
+
     /// Whether every item has been begun.
     pub fn is_exhausted(&self) -> bool {
         matches!(self, Loop::Each { items, next, .. } if *next >= items.items().len())

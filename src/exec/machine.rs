@@ -16,13 +16,13 @@ use slab::Slab;
 use super::call::{Invocation, OpArgs, OpCall, invoke, remote_args};
 use super::gateway::RemoteArgs;
 use super::loops::{Loop, Next};
-use super::step::{self, Control, Slot, copy_all, read};
+use super::step::{self, Budget, Control, Slot, copy_all, read};
 use super::trace::Trace;
 use super::unit::{Instr, Register, Unit};
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
-use crate::value::{Link, OpDef, State};
+use crate::value::{Id, Link, OpDef, State};
 
 /// Instructions between two looks at the clock.
 const FUEL: u32 = 1024;
@@ -32,6 +32,13 @@ const SLICE: Duration = Duration::from_micros(500);
 const CALLS_MAX: usize = 64;
 /// Contexts of one error.
 const CONTEXTS_MAX: usize = 64;
+/// Frames that a fiber remembers of the one that it was a part of.
+const OUTER_MAX: usize = 64;
+/// Frames of all fibers of one request.
+const FRAMES_MAX: usize = 1 << 20;
+/// Vectors of registers that are kept for the next call, and how long they may be.
+const POOL_MAX: usize = 64;
+const POOLED_SLOTS_MAX: usize = 1024;
 
 /// Compiles ops when they are first called.
 pub(super) trait Compile: Sync {
@@ -47,6 +54,8 @@ struct Activation {
     slots: Vec<Slot>,
     /// Frames that refer to this.
     frames: u32,
+    /// Bytes that this counts for.
+    bytes: u64,
 }
 
 enum FrameKind {
@@ -54,8 +63,8 @@ enum FrameKind {
     Call { keeps_result: bool },
     /// Computes a region of an activation that is further down the stack.
     Region { head: Register, rescue: Option<Kind>, was_started: bool },
-    /// Stands for a loop; has no code.
-    Loop(Box<Loop>),
+    /// Stands for a loop; has no code. Calls of the loop that wait are gathered in a join.
+    Loop { state: Box<Loop>, join: Option<usize> },
 }
 
 struct Frame {
@@ -82,8 +91,20 @@ enum Target {
 struct Fiber {
     stack: Vec<Frame>,
     target: Target,
-    /// What the error of this fiber becomes, as it left such a frame behind.
+    /// Calls within calls, counting those of the fibers that this one was a part of.
+    calls: usize,
+    /// The innermost frames of the fiber that this one was a part of, innermost first: the context of its errors.
+    outer: Vec<Outer>,
+}
+
+/// A frame that a fiber left behind when it began to wait.
+#[derive(Clone)]
+struct Outer {
+    unit: Arc<Unit>,
+    region: u32,
+    pc: u32,
     rescue: Option<Kind>,
+    is_region: bool,
 }
 
 /// Calls of a loop that outlive the turn of the fiber that made them.
@@ -129,7 +150,10 @@ pub(super) struct Machine<'a> {
     waiting_calls: usize,
     /// Registers of activations that ended, to be used again.
     pool: Vec<Vec<Slot>>,
-    depth: usize,
+    /// Frames of all fibers.
+    frames: usize,
+    /// Bytes that all activations count for.
+    bytes: u64,
     result: Option<State>,
     pub trace: Option<Trace>,
 }
@@ -151,7 +175,7 @@ impl<'a> Machine<'a> {
         clock: &'a dyn Clock,
         limits: &'a Limits,
         deadline: Instant,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut machine = Self {
             compile,
             clock,
@@ -166,18 +190,43 @@ impl<'a> Machine<'a> {
             calls: Vec::new(),
             waiting_calls: 0,
             pool: Vec::new(),
-            depth: 0,
+            frames: 0,
+            bytes: 0,
             result: None,
             trace: None,
         };
         let mut slots: Vec<Slot> = Vec::with_capacity(unit.registers);
         slots.extend(literals.into_iter().map(Slot::Done));
         slots.resize(unit.registers, Slot::Empty);
-        let activation = machine.activations.insert(Activation { unit, slots, frames: 0 });
-        let fiber = machine.fibers.insert(Fiber { stack: Vec::new(), target: Target::Request, rescue: None });
-        machine.push(fiber, FrameKind::Call { keeps_result: true }, activation, 0);
+        let activation = machine.activate(unit, slots);
+        let fiber =
+            machine.fibers.insert(Fiber { stack: Vec::new(), target: Target::Request, calls: 0, outer: Vec::new() });
+        machine.push(fiber, FrameKind::Call { keeps_result: true }, activation, 0)?;
         machine.ready.push_back(fiber);
-        machine
+        Ok(machine)
+    }
+
+    fn activate(&mut self, unit: Arc<Unit>, slots: Vec<Slot>) -> ActivationId {
+        let bytes = (slots.len() * size_of::<Slot>()) as u64;
+        self.bytes += bytes;
+        self.activations.insert(Activation { unit, slots, frames: 0, bytes })
+    }
+
+    /// Notes that an activation keeps more.
+    fn charge(&mut self, activation: ActivationId, bytes: u64) -> Result<()> {
+        self.activations[activation].bytes += bytes;
+        self.bytes += bytes;
+        self.check_memory()
+    }
+
+    fn check_memory(&self) -> Result<()> {
+        match self.bytes > self.limits.request_bytes {
+            true => Err(Error::too_large(format!(
+                "the request takes more than {} bytes of memory",
+                self.limits.request_bytes
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Calls of other hosts that were made since this was last asked.
@@ -189,14 +238,16 @@ impl<'a> Machine<'a> {
     /// Gives a fiber the reply that it waits for.
     pub fn reply(&mut self, fiber: FiberId, reply: Result<State>) -> Result<()> {
         self.waiting_calls -= 1;
-        match reply {
-            Ok(state) => {
-                self.deliver(fiber, state)?;
-                self.ready.push_back(fiber);
-                Ok(())
-            }
-            Err(error) => self.fail(fiber, error),
+        let turn = match reply {
+            Ok(state) => self.deliver(fiber, state),
+            Err(error) => Err(error),
+        };
+        match turn {
+            Ok(Turn::Again) => self.ready.push_back(fiber),
+            Ok(Turn::Over) => {}
+            Err(error) => return Err(self.fail(fiber, error)),
         }
+        Ok(())
     }
 
     /// Runs until the request is done, everything waits, or it is time for others.
@@ -204,15 +255,15 @@ impl<'a> Machine<'a> {
         let begin = self.clock.now();
         let mut now = begin;
         loop {
-            let mut fuel = FUEL;
-            while fuel > 0 {
+            let mut budget = Budget { fuel: FUEL, bytes: 0 };
+            while budget.fuel > 0 {
                 if let Some(result) = self.result.take() {
                     return Ok(Outcome::Done(result));
                 }
                 let Some(fiber) = self.ready.pop_back() else {
                     return self.idle();
                 };
-                if let Turn::Again = self.turn(fiber, &mut fuel)? {
+                if let Turn::Again = self.turn(fiber, &mut budget)? {
                     self.ready.push_back(fiber);
                 }
             }
@@ -238,41 +289,45 @@ impl<'a> Machine<'a> {
             return Ok(Outcome::Wait);
         }
         // Everybody waits for somebody here.
-        let names: Vec<String> = self.parked.iter().flat_map(|(_, _, fiber)| self.contexts(*fiber)).collect();
-        Err(Error::bad_request("circular reference").with_stack(names))
+        let error = Error::bad_request("circular reference");
+        Err(match self.parked.first() {
+            Some((_, _, fiber)) => self.fail(*fiber, error),
+            None => error,
+        })
     }
 
     /// Runs a fiber until it is done, waits, or the fuel is used up.
-    fn turn(&mut self, fiber: FiberId, fuel: &mut u32) -> Result<Turn> {
-        while *fuel > 0 {
-            let step = match self.fibers[fiber].stack.last() {
+    fn turn(&mut self, fiber: FiberId, budget: &mut Budget) -> Result<Turn> {
+        while budget.fuel > 0 {
+            let turn = match self.fibers[fiber].stack.last() {
                 None => return Ok(Turn::Over),
-                Some(Frame { kind: FrameKind::Loop(_), .. }) => {
-                    *fuel = fuel.saturating_sub(1);
+                Some(Frame { kind: FrameKind::Loop { .. }, .. }) => {
+                    budget.fuel -= 1;
                     self.advance(fiber, None)
                 }
-                Some(_) => self.straight(fiber, fuel),
+                Some(_) => self.straight(fiber, budget),
             };
-            match step {
+            match turn {
                 Ok(Turn::Again) => {}
                 Ok(Turn::Over) => return Ok(Turn::Over),
-                Err(error) => {
-                    self.fail(fiber, error)?;
-                    return Ok(Turn::Over);
-                }
+                Err(error) => return Err(self.fail(fiber, error)),
             }
         }
         Ok(Turn::Again)
     }
 
     /// Runs the code of the last frame of a fiber.
-    fn straight(&mut self, fiber: FiberId, fuel: &mut u32) -> Result<Turn> {
+    fn straight(&mut self, fiber: FiberId, budget: &mut Budget) -> Result<Turn> {
         let Some(frame) = self.fibers[fiber].stack.last_mut() else { return Ok(Turn::Over) };
-        let Activation { unit, slots, .. } = &mut self.activations[frame.activation];
+        let activation = frame.activation;
+        let Activation { unit, slots, .. } = &mut self.activations[activation];
         let control = match &mut self.trace {
-            None => step::run(unit, slots, &mut frame.pc, fuel)?,
-            Some(trace) => trace.step(unit, slots, &mut frame.pc, fuel, self.clock)?,
+            None => step::run(unit, slots, &mut frame.pc, budget)?,
+            Some(trace) => trace.step(unit, slots, &mut frame.pc, budget, self.clock)?,
         };
+        if budget.bytes > 0 {
+            self.charge(activation, std::mem::take(&mut budget.bytes))?;
+        }
         match control {
             Control::Fuel => Ok(Turn::Again),
             Control::End => self.end(fiber),
@@ -290,23 +345,24 @@ impl<'a> Machine<'a> {
                 let result = read(unit, slots, unit.result)?;
                 let result = if keeps_result { result.clone() } else { State::NONE };
                 self.pop(fiber);
-                self.deliver(fiber, result)?;
+                self.deliver(fiber, result)
             }
             FrameKind::Region { head, .. } => {
                 self.pop(fiber);
                 self.wake(activation, head);
+                Ok(self.unless_finished(fiber))
             }
-            FrameKind::Loop(_) => {}
-        }
-        match self.fibers[fiber].stack.is_empty() {
-            true => self.finish(fiber),
-            false => Ok(Turn::Again),
+            FrameKind::Loop { .. } => Err(Error::internal("a loop has no code to end")),
         }
     }
 
-    fn finish(&mut self, fiber: FiberId) -> Result<Turn> {
+    /// Removes a fiber that has nothing left to do.
+    fn unless_finished(&mut self, fiber: FiberId) -> Turn {
+        if !self.fibers[fiber].stack.is_empty() {
+            return Turn::Again;
+        }
         self.fibers.remove(fiber);
-        Ok(Turn::Over)
+        Turn::Over
     }
 
     /// Lets the fibers go on that wait for a region.
@@ -322,24 +378,24 @@ impl<'a> Machine<'a> {
     }
 
     /// Gives a result to the last frame of a fiber, or to whom the fiber works for.
-    fn deliver(&mut self, fiber: FiberId, result: State) -> Result<()> {
+    fn deliver(&mut self, fiber: FiberId, result: State) -> Result<Turn> {
         let Some(frame) = self.fibers[fiber].stack.last_mut() else {
             match self.fibers[fiber].target {
                 Target::Request => self.result = Some(result),
                 Target::Region => {}
                 Target::Item { join, index } => self.join(join, index, result),
             }
-            return Ok(());
+            return Ok(self.unless_finished(fiber));
         };
-        if let FrameKind::Loop(_) = frame.kind {
-            return self.advance(fiber, Some(result)).map(|_| ());
+        if let FrameKind::Loop { .. } = frame.kind {
+            return self.advance(fiber, Some(result));
         }
         let Activation { unit, slots, .. } = &mut self.activations[frame.activation];
         if let (Some(trace), Some(began)) = (&mut self.trace, frame.began.take()) {
             trace.note(unit, frame.pc - 1, &result, self.clock.now() - began);
         }
         slots[frame.dst as usize] = Slot::Done(result);
-        Ok(())
+        Ok(Turn::Again)
     }
 
     /// Takes the result of an item of a loop whose fiber went on without it.
@@ -354,57 +410,76 @@ impl<'a> Machine<'a> {
 
     /// Goes on with a loop.
     fn advance(&mut self, fiber: FiberId, result: Option<State>) -> Result<Turn> {
-        let Some(Frame { kind: FrameKind::Loop(state), dst: join, .. }) = self.fibers[fiber].stack.last_mut() else {
+        let Some(Frame { kind: FrameKind::Loop { state, join }, activation, .. }) = self.fibers[fiber].stack.last_mut()
+        else {
             return Err(Error::internal("a loop without a frame"));
         };
-        let join = (*join != NO_JOIN).then_some(*join as usize);
-        if let Some(join) = join {
-            for (index, result) in self.joins[join].results.drain(..) {
+        let kept = result.as_ref().filter(|_| state.keeps_results()).map_or(0, State::weight);
+        let activation = *activation;
+        if let Some(join) = *join {
+            let Join { results, outstanding, waiter } = &mut self.joins[join];
+            for (index, result) in results.drain(..) {
                 state.set_result(index, result);
             }
-            let outstanding = self.joins[join].outstanding;
-            if outstanding >= CALLS_MAX || outstanding > 0 && state.is_exhausted() {
+            if *outstanding >= CALLS_MAX || *outstanding > 0 && state.is_exhausted() {
                 if let Some(result) = result {
                     state.set_result(state.index(), result);
                 }
-                self.joins[join].waiter = Some(fiber);
+                *waiter = Some(fiber);
+                self.charge(activation, kept)?;
                 return Ok(Turn::Over);
             }
         }
         match state.advance(result)? {
-            Next::Call(call) => self.call_op(fiber, call).map(|()| Turn::Again),
+            Next::Call(call) => {
+                self.charge(activation, kept)?;
+                self.call_op(fiber, call).map(|()| Turn::Again)
+            }
             Next::Done(state) => {
-                if let Some(join) = join {
+                if let Some(join) = *join {
                     self.joins.remove(join);
                 }
                 self.pop(fiber);
-                self.deliver(fiber, state)?;
-                match self.fibers[fiber].stack.is_empty() {
-                    true => self.finish(fiber),
-                    false => Ok(Turn::Again),
-                }
+                self.deliver(fiber, state)
             }
         }
     }
 
-    fn push(&mut self, fiber: FiberId, kind: FrameKind, activation: ActivationId, region: u32) {
+    fn push(&mut self, fiber: FiberId, kind: FrameKind, activation: ActivationId, region: u32) -> Result<()> {
+        if self.frames > FRAMES_MAX {
+            return Err(Error::too_large(format!("more than {FRAMES_MAX} computations are unfinished at once")));
+        }
         let data = &mut self.activations[activation];
         data.frames += 1;
         let pc = data.unit.entries[region as usize];
-        let dst = if matches!(kind, FrameKind::Loop(_)) { NO_JOIN } else { 0 };
-        self.fibers[fiber].stack.push(Frame { kind, activation, region, pc, dst, began: None });
-        self.depth += 1;
+        let fiber = &mut self.fibers[fiber];
+        if let FrameKind::Call { .. } = kind {
+            fiber.calls += 1;
+            if fiber.calls > self.limits.call_depth {
+                return Err(Error::bad_request(format!("calls nest deeper than {}", self.limits.call_depth)));
+            }
+        }
+        fiber.stack.push(Frame { kind, activation, region, pc, dst: 0, began: None });
+        self.frames += 1;
+        Ok(())
     }
 
     fn pop(&mut self, fiber: FiberId) {
-        let Some(frame) = self.fibers[fiber].stack.pop() else { return };
-        self.depth -= 1;
+        let fiber = &mut self.fibers[fiber];
+        let Some(frame) = fiber.stack.pop() else { return };
+        if let FrameKind::Call { .. } = frame.kind {
+            fiber.calls -= 1;
+        }
+        self.frames -= 1;
         let activation = &mut self.activations[frame.activation];
         activation.frames -= 1;
         if activation.frames == 0 {
-            let mut slots = self.activations.remove(frame.activation).slots;
+            let Activation { mut slots, bytes, .. } = self.activations.remove(frame.activation);
+            self.bytes -= bytes;
             slots.clear();
-            self.pool.push(slots);
+            if self.pool.len() < POOL_MAX && slots.capacity() <= POOLED_SLOTS_MAX {
+                self.pool.push(slots);
+            }
         }
     }
 
@@ -415,42 +490,41 @@ impl<'a> Machine<'a> {
         let id = frame.activation;
         let Activation { unit, slots, .. } = &mut self.activations[id];
         let unit = Arc::clone(unit);
-        match &unit.code[frame.pc as usize - 1] {
+        let instr = &unit.code[frame.pc as usize - 1];
+        (frame.dst, frame.began) = (instr.dst().unwrap_or_default(), now);
+        match instr {
             Instr::Force { region, head, rescue } => self.force(fiber, id, *region, *head, *rescue, false),
             Instr::Start { region, head } => self.force(fiber, id, *region, *head, None, true),
-            Instr::Call { dst, site, subject, args } => {
+            Instr::Call { site, subject, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
                 let invocation = invoke(read(&unit, slots, *subject)?, site, args)?;
-                (frame.dst, frame.began) = (*dst, now);
-                match invocation {
-                    Invocation::Done(state) => self.deliver(fiber, state)?,
-                    Invocation::Op(call) => self.call_op(fiber, call)?,
-                    Invocation::Loop(kind, receiver, args) => self.begin_loop(fiber, Loop::over(kind, &receiver, &args)?)?,
-                }
-                Ok(Turn::Again)
+                self.perform(fiber, invocation)
             }
-            Instr::Loop { dst, kind, receiver, args } => {
+            Instr::Loop { kind, receiver, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
                 let state = Loop::over(*kind, read(&unit, slots, *receiver)?, &args)?;
-                (frame.dst, frame.began) = (*dst, now);
-                self.begin_loop(fiber, state)?;
-                Ok(Turn::Again)
+                self.begin_loop(fiber, state)
             }
-            Instr::While { dst, cond, step, state } => {
+            Instr::While { cond, step, state, .. } => {
                 let (cond, step) = (read(&unit, slots, *cond)?, read(&unit, slots, *step)?);
                 let state = Loop::of_while(cond, step, read(&unit, slots, *state)?.clone())?;
-                (frame.dst, frame.began) = (*dst, now);
-                self.begin_loop(fiber, state)?;
-                Ok(Turn::Again)
+                self.begin_loop(fiber, state)
             }
-            Instr::Remote { dst, link, shape, args } => {
+            Instr::Remote { link, shape, args, .. } => {
                 let args = remote_args(shape, copy_all(&unit, slots, args)?)?;
-                (frame.dst, frame.began) = (*dst, now);
                 let fiber = self.detach(fiber);
                 self.calls.push(RemoteCall { fiber, link: link.clone(), args });
                 Ok(Turn::Over)
             }
             _ => Err(Error::internal("an instruction that the machine does not know")),
+        }
+    }
+
+    fn perform(&mut self, fiber: FiberId, invocation: Invocation) -> Result<Turn> {
+        match invocation {
+            Invocation::Done(state) => self.deliver(fiber, state),
+            Invocation::Op(call) => self.call_op(fiber, call).map(|()| Turn::Again),
+            Invocation::Loop(kind, receiver, args) => self.begin_loop(fiber, Loop::over(kind, &receiver, &args)?),
         }
     }
 
@@ -479,30 +553,20 @@ impl<'a> Machine<'a> {
             }
             Slot::Empty => {
                 *slot = Slot::Running;
-                self.check_depth()?;
-                self.push(fiber, FrameKind::Region { head, rescue, was_started }, activation, region);
+                self.push(fiber, FrameKind::Region { head, rescue, was_started }, activation, region)?;
                 Ok(Turn::Again)
             }
         }
     }
 
-    fn check_depth(&self) -> Result<()> {
-        match self.depth > self.limits.call_depth {
-            true => Err(Error::bad_request(format!("calls nest deeper than {}", self.limits.call_depth))),
-            false => Ok(()),
-        }
-    }
-
-    fn begin_loop(&mut self, fiber: FiberId, state: Loop) -> Result<()> {
-        self.check_depth()?;
-        let Some(frame) = self.fibers[fiber].stack.last() else { return Ok(()) };
+    fn begin_loop(&mut self, fiber: FiberId, state: Loop) -> Result<Turn> {
+        let Some(frame) = self.fibers[fiber].stack.last() else { return Ok(Turn::Over) };
         let (activation, region) = (frame.activation, frame.region);
-        self.push(fiber, FrameKind::Loop(Box::new(state)), activation, region);
-        Ok(())
+        self.push(fiber, FrameKind::Loop { state: Box::new(state), join: None }, activation, region)?;
+        Ok(Turn::Again)
     }
 
     fn call_op(&mut self, fiber: FiberId, call: OpCall) -> Result<()> {
-        self.check_depth()?;
         let OpCall { op, context, args, keeps_result } = call;
         let unit = self.compile.unit(&op)?;
         let mut slots = self.pool.pop().unwrap_or_default();
@@ -522,17 +586,11 @@ impl<'a> Machine<'a> {
                     *slot = Slot::Done(arg);
                 }
             }
-            OpArgs::Named(names, args) => {
-                for (name, arg) in names.iter().zip(args) {
-                    if let Some(index) = inputs.iter().position(|input| input == name) {
-                        slots[index] = Slot::Done(arg);
-                    }
-                }
-            }
+            OpArgs::Named(names, args) => bind_named(&mut slots, inputs, &names, args),
         }
-        let activation = self.activations.insert(Activation { unit, slots, frames: 0 });
-        self.push(fiber, FrameKind::Call { keeps_result }, activation, 0);
-        Ok(())
+        let activation = self.activate(unit, slots);
+        self.push(fiber, FrameKind::Call { keeps_result }, activation, 0)?;
+        self.check_memory()
     }
 
     /// A fiber has to wait. The part of it that can be left behind becomes a fiber of its own, and the rest goes on.
@@ -541,78 +599,61 @@ impl<'a> Machine<'a> {
         let stack = &self.fibers[fiber].stack;
         let Some(at) = (1..stack.len()).rev().find(|at| is_detachable(stack, *at)) else { return fiber };
         let above = self.fibers[fiber].stack.split_off(at);
+        let outer = self.outer(fiber).take(OUTER_MAX).collect();
         let rest = &mut self.fibers[fiber];
-        let rescue = rest.stack.iter().rev().find_map(|frame| match frame.kind {
-            FrameKind::Region { rescue, .. } => rescue,
-            _ => None,
-        });
-        let rescue = rescue.or(rest.rescue);
+        let calls = rest.calls;
+        rest.calls -= above.iter().filter(|frame| matches!(frame.kind, FrameKind::Call { .. })).count();
         let target = match rest.stack.last_mut() {
-            Some(Frame { kind: FrameKind::Loop(state), dst, .. }) => {
-                if *dst == NO_JOIN {
-                    let join = Join { results: vec![], outstanding: 0, waiter: None };
-                    *dst = self.joins.insert(join) as Register;
-                }
-                let join = *dst as usize;
+            Some(Frame { kind: FrameKind::Loop { state, join }, .. }) => {
+                let new = || Join { results: vec![], outstanding: 0, waiter: None };
+                let join = *join.get_or_insert_with(|| self.joins.insert(new()));
                 self.joins[join].outstanding += 1;
                 Target::Item { join, index: state.index() }
             }
             _ => Target::Region,
         };
-        let waits = self.fibers.insert(Fiber { stack: above, target, rescue });
+        let waits = self.fibers.insert(Fiber { stack: above, target, calls, outer });
         self.ready.push_back(fiber);
         waits
     }
 
-    /// Unwinds a fiber. Ends the request, unless a frame makes another error of this one.
-    fn fail(&mut self, fiber: FiberId, error: Error) -> Result<()> {
+    /// The frames of a fiber, innermost first, and those that it left behind itself.
+    fn outer(&self, fiber: FiberId) -> impl Iterator<Item = Outer> + '_ {
         let fiber = &self.fibers[fiber];
-        let mut error = error;
+        let own = fiber.stack.iter().rev().filter(|frame| !matches!(frame.kind, FrameKind::Loop { .. }));
+        let own = own.map(|frame| Outer {
+            unit: Arc::clone(&self.activations[frame.activation].unit),
+            region: frame.region,
+            pc: frame.pc,
+            rescue: match frame.kind {
+                FrameKind::Region { rescue, .. } => rescue,
+                _ => None,
+            },
+            is_region: matches!(frame.kind, FrameKind::Region { .. }),
+        });
+        own.chain(fiber.outer.iter().cloned())
+    }
+
+    /// What an error becomes that ends the request: with the steps that were being resolved, unless a frame makes another
+    /// error of this one.
+    fn fail(&self, fiber: FiberId, mut error: Error) -> Error {
         let mut contexts: Vec<String> = error.stack().to_vec();
-        let rescued = |error: Error, rescue: Option<Kind>| match rescue {
-            Some(kind) if !matches!(error.kind(), Kind::Timeout | Kind::TooLarge) => {
-                (Error::new(kind, error.message()), true)
-            }
-            _ => (error, false),
-        };
         let mut is_same_activation = false;
-        for frame in fiber.stack.iter().rev() {
-            if let FrameKind::Loop(_) = frame.kind {
-                continue;
-            }
+        for frame in self.outer(fiber) {
             if contexts.len() < CONTEXTS_MAX {
-                extend(&mut contexts, self.frame_contexts(frame), is_same_activation);
+                let more = frame.unit.contexts(frame.pc.saturating_sub(1), frame.region);
+                extend(&mut contexts, more, is_same_activation);
             }
-            is_same_activation = matches!(frame.kind, FrameKind::Region { .. });
-            if let FrameKind::Region { rescue: Some(kind), .. } = frame.kind {
-                let was_rescued;
-                (error, was_rescued) = rescued(error, Some(kind));
-                if was_rescued {
-                    contexts.clear();
-                }
+            is_same_activation = frame.is_region;
+            if let Some(kind) = frame.rescue.filter(|_| !matches!(error.kind(), Kind::Timeout | Kind::TooLarge)) {
+                error = Error::new(kind, error.message());
+                contexts.clear();
             }
         }
-        (error, _) = rescued(error, fiber.rescue);
         contexts.truncate(CONTEXTS_MAX);
-        Err(error.with_stack(contexts))
-    }
-
-    fn frame_contexts(&self, frame: &Frame) -> Vec<String> {
-        let unit = &self.activations[frame.activation].unit;
-        unit.contexts(frame.pc.saturating_sub(1), frame.region)
-    }
-
-    fn contexts(&self, fiber: FiberId) -> Vec<String> {
-        let mut contexts = Vec::new();
-        for frame in self.fibers[fiber].stack.iter().rev().take(CONTEXTS_MAX) {
-            extend(&mut contexts, self.frame_contexts(frame), true);
-        }
-        contexts
+        error.with_stack(contexts)
     }
 }
-
-/// What the register `dst` of a loop's frame holds until calls of the loop wait: then it is the index of their join.
-const NO_JOIN: Register = Register::MAX;
 
 /// Appends contexts. Within an activation, a region belongs to the same step as its user more often than not, and that
 /// step is named once.
@@ -622,11 +663,28 @@ fn extend(contexts: &mut Vec<String>, more: Vec<String>, is_same_activation: boo
     }
 }
 
+/// Puts arguments where the op looks for them; those that it does not know are ignored.
+fn bind_named(slots: &mut [Slot], inputs: &[Id], names: &[Id], args: Vec<State>) {
+    if names.len() * inputs.len() <= 64 {
+        for (name, arg) in names.iter().zip(args) {
+            if let Some(index) = inputs.iter().position(|input| input == name) {
+                slots[index] = Slot::Done(arg);
+            }
+        }
+        return;
+    }
+    for (slot, input) in slots.iter_mut().zip(inputs) {
+        if let Ok(index) = names.binary_search(input) {
+            *slot = Slot::Done(args[index].clone());
+        }
+    }
+}
+
 /// Whether the stack from `at` on may be left behind while what is below goes on.
 fn is_detachable(stack: &[Frame], at: usize) -> bool {
     match (&stack[at].kind, &stack[at - 1].kind) {
         (FrameKind::Region { was_started, .. }, _) => *was_started,
-        (FrameKind::Call { .. }, FrameKind::Loop(state)) => state.is_concurrent(),
+        (FrameKind::Call { .. }, FrameKind::Loop { state, .. }) => state.is_concurrent(),
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use super::unit::{Instr, Register, Source, Unit};
 use crate::compiler::methods::{Bound, Receiver};
 use crate::error::{Error, Result};
-use crate::value::{Closure, Map, State, Tuple, cast, equal, text};
+use crate::value::{Closure, Map, State, Tuple, Value, cast, equal, text};
 
 /// What a register holds.
 #[derive(Clone, Debug, Default)]
@@ -44,19 +44,64 @@ fn missing(unit: &Unit, register: Register) -> Error {
     }
 }
 
+/// What an instruction costs beside one unit of fuel, for an operand or a result that is large.
+fn cost(state: &State) -> u32 {
+    let is_large = match state {
+        State::Tuple(_) | State::Map(_) => true,
+        State::Value(Value::String(text)) => text.len() > FUEL_BYTES as usize,
+        _ => false,
+    };
+    if is_large { (state.weight() / FUEL_BYTES) as u32 } else { 0 }
+}
+
+/// Bytes of state that cost one unit of fuel: comparing or hashing them takes as long as a few instructions.
+const FUEL_BYTES: u64 = 4096;
+
+/// What running code may still use, and what it has taken.
+pub(super) struct Budget {
+    /// Units of work before the clock is looked at.
+    pub fuel: u32,
+    /// Bytes that large results have taken.
+    pub bytes: u64,
+}
+
+impl Budget {
+    fn spend(&mut self, state: &State) {
+        self.fuel = self.fuel.saturating_sub(cost(state));
+    }
+
+    /// Notes a result.
+    fn keep(&mut self, state: &State) {
+        let cost = cost(state);
+        if cost > 0 {
+            self.fuel = self.fuel.saturating_sub(cost);
+            self.bytes += state.weight();
+        }
+    }
+}
+
 /// Runs instructions from `pc` on until one needs the machine, an instruction fails, or the fuel is used up. Afterwards
 /// `pc` is that of the next instruction.
-pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32) -> Result<Control> {
+pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, budget: &mut Budget) -> Result<Control> {
     loop {
-        if *fuel == 0 {
+        if budget.fuel == 0 {
             return Ok(Control::Fuel);
         }
-        *fuel -= 1;
+        budget.fuel -= 1;
         let instr = &unit.code[*pc as usize];
         *pc += 1;
         let (dst, state) = match instr {
-            Instr::Unary { dst, body, source } => (*dst, body(read(unit, slots, *source)?)?),
-            Instr::Binary { dst, body, l, r } => (*dst, body(read(unit, slots, *l)?, read(unit, slots, *r)?)?),
+            Instr::Unary { dst, body, source } => {
+                let source = read(unit, slots, *source)?;
+                budget.spend(source);
+                (*dst, body(source)?)
+            }
+            Instr::Binary { dst, body, l, r } => {
+                let (l, r) = (read(unit, slots, *l)?, read(unit, slots, *r)?);
+                budget.spend(l);
+                budget.spend(r);
+                (*dst, body(l, r)?)
+            }
             Instr::Call { dst, site, subject, args } => {
                 let subject = read(unit, slots, *subject)?;
                 let receiver = Receiver::of(subject);
@@ -64,6 +109,7 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
                 if !is_simple {
                     return Ok(Control::Slow);
                 }
+                budget.spend(subject);
                 match site.method(receiver) {
                     Ok(Bound::Unary(body)) => (*dst, body(subject)?),
                     Ok(Bound::Binary(body, index)) => (*dst, body(subject, read(unit, slots, args[*index])?)?),
@@ -74,9 +120,15 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
                 }
             }
             Instr::Method { dst, bound, subject, args } => {
-                (*dst, bound.call(read(unit, slots, *subject)?, &read_all(unit, slots, args)?)?)
+                let subject = read(unit, slots, *subject)?;
+                budget.spend(subject);
+                (*dst, bound.call(subject, &read_all(unit, slots, args)?)?)
             }
-            Instr::Cast { dst, class, key } => (*dst, cast::cast(read(unit, slots, *key)?, *class)?),
+            Instr::Cast { dst, class, key } => {
+                let key = read(unit, slots, *key)?;
+                budget.spend(key);
+                (*dst, cast::cast(key, *class)?)
+            }
             Instr::Tuple { dst, items } => (*dst, Tuple::try_new(copy_all(unit, slots, items)?)?.into()),
             Instr::Map { dst, names, values } => {
                 let values: Box<[State]> = copy_all(unit, slots, values)?.into();
@@ -85,12 +137,16 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
             Instr::With { dst, names, sources } => (*dst, close(unit, slots, names, sources)?),
             Instr::Key { dst, source } => {
                 let key = read(unit, slots, *source)?;
+                budget.spend(key);
                 if !key.is_value() {
                     return Err(not_a_key(key));
                 }
                 (*dst, key.clone())
             }
-            Instr::Copy { dst, source } => (*dst, read(unit, slots, *source)?.clone()),
+            Instr::Copy { dst, source } => {
+                slots[*dst as usize] = Slot::Done(read(unit, slots, *source)?.clone());
+                continue;
+            }
             Instr::Branch { cond, otherwise } => {
                 if !cast::to_bool(read(unit, slots, *cond)?)? {
                     *pc = *otherwise;
@@ -99,10 +155,8 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
             }
             Instr::Match { l, r, otherwise } => {
                 let (l, r) = (read(unit, slots, *l)?, read(unit, slots, *r)?);
-                if let Some(state) = [l, r].into_iter().find(|state| !state.is_value()) {
-                    return Err(Error::bad_request(format!("a case compares values, not a {}", state.class())));
-                }
-                if !equal::equal(l, r) {
+                budget.spend(l);
+                if !equal::matches(l, r)? {
                     *pc = *otherwise;
                 }
                 continue;
@@ -117,7 +171,11 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
             },
             Instr::Remote { .. } | Instr::Loop { .. } | Instr::While { .. } => return Ok(Control::Slow),
             Instr::Raise { kind, message, stack } => {
-                let message = message_text(read(unit, slots, *message)?);
+                // An error whose message is missing is raised all the same.
+                let message = match read(unit, slots, *message) {
+                    Ok(message) => message_text(message),
+                    Err(error) => error.message().to_string(),
+                };
                 let stack = match stack {
                     Some(stack) => stack_texts(read(unit, slots, *stack)?),
                     None => vec![],
@@ -127,6 +185,7 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, fuel: &mut u32)
             Instr::Fail { error } => return Err(error.as_ref().clone()),
             Instr::End => return Ok(Control::End),
         };
+        budget.keep(&state);
         slots[dst as usize] = Slot::Done(state);
     }
 }

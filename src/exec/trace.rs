@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::step::{self, Control, Slot};
+use super::step::{self, Budget, Control, Slot};
 use super::unit::Unit;
 use crate::env::Clock;
 use crate::error::Result;
@@ -30,13 +30,14 @@ impl Trace {
         unit: &Arc<Unit>,
         slots: &mut [Slot],
         pc: &mut u32,
-        fuel: &mut u32,
+        budget: &mut Budget,
         clock: &dyn Clock,
     ) -> Result<Control> {
         let (at, began) = (*pc, clock.now());
-        let mut one = 1;
-        *fuel = fuel.saturating_sub(1);
+        let mut one = Budget { fuel: 1, bytes: 0 };
         let control = step::run(unit, slots, pc, &mut one)?;
+        budget.fuel = budget.fuel.saturating_sub(1);
+        budget.bytes += one.bytes;
         if let (Control::Fuel, Some(dst)) = (&control, unit.code[at as usize].dst()) {
             if let Slot::Done(state) = &slots[dst as usize] {
                 self.note(unit, at, state, clock.now() - began);

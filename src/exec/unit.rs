@@ -30,40 +30,117 @@ pub(super) type Sources = SmallVec<[Source; 3]>;
 /// One instruction.
 pub(super) enum Instr {
     /// `dst := body(source)`
-    Unary { dst: Register, body: fn(&State) -> Result<State>, source: Source },
+    Unary {
+        dst: Register,
+        body: fn(&State) -> Result<State>,
+        source: Source,
+    },
     /// `dst := body(l, r)`
-    Binary { dst: Register, body: fn(&State, &State) -> Result<State>, l: Source, r: Source },
+    Binary {
+        dst: Register,
+        body: fn(&State, &State) -> Result<State>,
+        l: Source,
+        r: Source,
+    },
     /// `dst := method(subject, args)`
-    Method { dst: Register, bound: Box<Bound>, subject: Source, args: Sources },
+    Method {
+        dst: Register,
+        bound: Box<Bound>,
+        subject: Source,
+        args: Sources,
+    },
     /// `dst := class(key)`
-    Cast { dst: Register, class: Class, key: Source },
+    Cast {
+        dst: Register,
+        class: Class,
+        key: Source,
+    },
     /// `dst :=` whatever the subject makes of the call.
-    Call { dst: Register, site: Box<Site>, subject: Source, args: Sources },
+    Call {
+        dst: Register,
+        site: Box<Site>,
+        subject: Source,
+        args: Sources,
+    },
     /// `dst :=` the reply of another host.
-    Remote { dst: Register, link: Link, shape: Shape, args: Sources },
+    Remote {
+        dst: Register,
+        link: Link,
+        shape: Shape,
+        args: Sources,
+    },
     /// `dst :=` the result of calling an op for each item of the receiver.
-    Loop { dst: Register, kind: LoopKind, receiver: Source, args: Sources },
+    Loop {
+        dst: Register,
+        kind: LoopKind,
+        receiver: Source,
+        args: Sources,
+    },
     /// `dst :=` the state for which the condition no longer holds.
-    While { dst: Register, cond: Source, step: Source, state: Source },
-    Tuple { dst: Register, items: Sources },
-    Map { dst: Register, names: Arc<[Id]>, values: Sources },
+    While {
+        dst: Register,
+        cond: Source,
+        step: Source,
+        state: Source,
+    },
+    Tuple {
+        dst: Register,
+        items: Sources,
+    },
+    Map {
+        dst: Register,
+        names: Arc<[Id]>,
+        values: Sources,
+    },
     /// A closure of the last source over the others.
-    With { dst: Register, names: Arc<[Id]>, sources: Sources },
+    With {
+        dst: Register,
+        names: Arc<[Id]>,
+        sources: Sources,
+    },
     /// `dst := source`, which must be a value.
-    Key { dst: Register, source: Source },
-    Copy { dst: Register, source: Source },
+    Key {
+        dst: Register,
+        source: Source,
+    },
+    Copy {
+        dst: Register,
+        source: Source,
+    },
     /// Goes on at `otherwise` unless `cond` is true.
-    Branch { cond: Source, otherwise: u32 },
+    Branch {
+        cond: Source,
+        otherwise: u32,
+    },
     /// Goes on at `otherwise` unless `l` equals `r`.
-    Match { l: Source, r: Source, otherwise: u32 },
-    Jump { to: u32 },
+    Match {
+        l: Source,
+        r: Source,
+        otherwise: u32,
+    },
+    Jump {
+        to: u32,
+    },
     /// Computes a region, unless it was computed already. If that fails and `rescue` is given, the error becomes one of
     /// that kind.
-    Force { region: u32, head: Register, rescue: Option<Kind> },
+    Force {
+        region: u32,
+        head: Register,
+        rescue: Option<Kind>,
+    },
     /// As [`Instr::Force`], but does not wait if the region has to.
-    Start { region: u32, head: Register },
-    Raise { kind: Kind, message: Source, stack: Option<Source> },
-    Fail { error: Box<Error> },
+    Start {
+        region: u32,
+        head: Register,
+    },
+    Raise {
+        kind: Kind,
+        message: Source,
+        stack: Option<Source>,
+    },
+    Fail {
+        error: Box<Error>,
+    },
     /// The region is computed.
     End,
 }

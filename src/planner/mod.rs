@@ -15,4 +15,4 @@ pub mod rules;
 pub use explain::{Analysis, Explanation, NodeStats, Part};
 pub use optimizer::{Optimizer, Stage};
 pub use physical::{Engine, PhysicalPlan, Region, RegionId};
-pub use rule::{Changed, Rule, RuleContext};
+pub use rule::{Changed, Pass, Rule, RuleContext};

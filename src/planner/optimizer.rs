@@ -116,16 +116,20 @@ impl Optimizer {
 
 /// Visits every node once, operands first. A rule never recurses by itself.
 fn apply_everywhere(rule: &dyn Rule, graph: &mut OpGraph, cx: &RuleContext<'_>) -> Result<Changed> {
-    rule.begin();
+    let mut pass = rule.pass(cx);
     let mut changed = Changed::No;
     let mut nodes = graph.topological();
     if rule.visits_unreached() {
         nodes.extend(graph.unreached());
     }
     for node in nodes {
-        if graph.contains(node) && rule.apply(graph, node, cx)? == Changed::Yes {
+        cx.build.tick()?;
+        if graph.contains(node) && pass.visit(graph, node)? == Changed::Yes {
             changed = Changed::Yes;
         }
+    }
+    if pass.finish(graph) == Changed::Yes {
+        changed = Changed::Yes;
     }
     if changed == Changed::Yes {
         graph.refresh_classes();

@@ -7,14 +7,14 @@
 
 use std::collections::HashMap;
 
-use crate::compiler::{Demand, NodeId, Op, OpGraph, Target};
+use crate::compiler::{Demand, NodeId, OpGraph};
 
 /// What runs a region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
 pub enum Engine {
     /// A register program, inline.
     Scalar,
-    /// A call that may wait: of another host, or of an op that is known only at run time.
+    /// A call that may wait: of another host, or of an op, which may call one.
     Call,
 }
 
@@ -55,20 +55,17 @@ impl PhysicalPlan {
     /// Cuts `graph` into regions, merged or not.
     pub fn new(graph: OpGraph, merges_regions: bool) -> Self {
         let order = graph.topological();
-        let recalled: Vec<NodeId> = order
-            .iter()
-            .filter_map(|id| if let Op::Recall(target) = graph.op(*id) { Some(*target) } else { None })
-            .collect();
+        let recalled = graph.recalled();
         let mut regions: Vec<Region> = Vec::new();
         let mut region_of: HashMap<NodeId, RegionId> = HashMap::new();
         // Users come before what they use.
         for id in order.iter().rev() {
-            let shared = if merges_regions && !recalled.contains(id) { only_region(&graph, *id, &region_of) } else { None };
             if let Some(region) = free(&graph, *id, &region_of) {
                 region_of.insert(*id, region);
                 continue;
             }
-            let region = match shared.filter(|_| !graph.may_wait(*id)) {
+            let may_merge = merges_regions && !recalled.contains(id) && !graph.may_wait(*id);
+            let region = match may_merge.then(|| only_region(&graph, *id, &region_of)).flatten() {
                 Some(region) => region,
                 None => {
                     regions.push(Region { head: *id, nodes: vec![], engine: Engine::Scalar });
@@ -77,7 +74,7 @@ impl PhysicalPlan {
             };
             region_of.insert(*id, region);
             regions[region].nodes.push(*id);
-            if is_call(&graph, *id) {
+            if graph.may_wait(*id) {
                 regions[region].engine = Engine::Call;
             }
         }
@@ -103,10 +100,5 @@ fn only_region(graph: &OpGraph, id: NodeId, region_of: &HashMap<NodeId, RegionId
 
 /// The region of any user of a node that costs nothing, since its value is already there.
 fn free(graph: &OpGraph, id: NodeId, region_of: &HashMap<NodeId, RegionId>) -> Option<RegionId> {
-    let is_free = matches!(graph.op(id), Op::Const(_) | Op::Param(_) | Op::Input(_));
-    if is_free { graph.users(id).find_map(|(user, _)| region_of.get(&user).copied()) } else { None }
-}
-
-fn is_call(graph: &OpGraph, id: NodeId) -> bool {
-    matches!(graph.op(id), Op::Call(Target::Remote(_), _)) || graph.may_wait(id)
+    if graph.op(id).is_leaf() { graph.users(id).find_map(|(user, _)| region_of.get(&user).copied()) } else { None }
 }

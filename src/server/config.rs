@@ -97,7 +97,7 @@ pub struct Config {
     pub allow_get_writes: bool,
 
     /// The largest request body
-    #[arg(long = "max_body_size", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    #[arg(long = "max_body_size", value_name = "SIZE", default_value = "16M", value_parser = size)]
     pub max_body_size: u64,
 
     /// The deepest nesting of a request
@@ -128,6 +128,10 @@ pub struct Config {
     #[arg(long = "max_reply_size", value_name = "SIZE", default_value = "256M", value_parser = size)]
     pub max_reply_size: u64,
 
+    /// The memory that the states of one request may take
+    #[arg(long = "max_request_memory", value_name = "SIZE", default_value = "1G", value_parser = size)]
+    pub max_request_memory: u64,
+
     /// A rule of the optimizer to leave out; can be repeated
     #[arg(long = "without_rule", value_name = "NAME", value_parser = rule)]
     pub without_rules: Vec<String>,
@@ -146,6 +150,7 @@ impl Config {
             json_depth: to_usize(self.max_depth.into()),
             graph_nodes: to_usize(self.max_graph_nodes.into()),
             call_depth: to_usize(self.max_call_depth.into()),
+            request_bytes: self.max_request_memory,
             compute_time: self.max_compute_time.unwrap_or(self.request_ttl),
             request_ttl: self.request_ttl,
             requests: to_usize(self.max_requests.into()),
@@ -283,7 +288,7 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("./data"));
         assert_eq!(config.limits().request_ttl, Duration::from_secs(3));
         assert_eq!(config.limits().compute_time, Duration::from_secs(3));
-        assert_eq!(config.limits().body_bytes, 64_000_000);
+        assert_eq!(config.limits().body_bytes, 16_000_000);
         assert_eq!(config.stack_bytes(), 96_000_000);
         assert!(config.later().is_empty());
     }

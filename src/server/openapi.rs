@@ -71,7 +71,13 @@ fn any_path() -> Value {
             "operationId": verb.name(),
             "responses": responses("application/json"),
         });
-        let mut parameters = vec![parameter("txn_id"), parameter("explain"), parameter("format"), parameter("analyze"), parameter("without")];
+        let mut parameters = vec![
+            parameter("txn_id"),
+            parameter("explain"),
+            parameter("format"),
+            parameter("analyze"),
+            parameter("without"),
+        ];
         if verb != Verb::Post {
             parameters.push(parameter("key"));
         }

@@ -292,6 +292,15 @@ fn show(state: &State) -> String {
     if state.weight() <= WEIGHT_MAX { to_json(state) } else { format!("a large {}", state.class()) }
 }
 
+/// A number as an index: any fraction is dropped.
+///
+/// # Errors
+/// As [`to_number`].
+pub fn to_index(state: &State) -> Result<i64> {
+    let number = cast_number(to_number(state)?, NumberClass::I64);
+    Ok(if let Number::I64(index) = number { index } else { 0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

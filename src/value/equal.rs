@@ -6,6 +6,7 @@
 use super::number::compare;
 use super::number::text::parse;
 use super::{Id, Map, State, Value};
+use crate::error::{Error, Result};
 
 /// Whether two states are equal.
 ///
@@ -52,6 +53,17 @@ fn is_text_of(text: &str, value: &Value) -> bool {
         Value::Version(version) => version.to_string() == text,
         Value::String(string) => &**string == text,
         Value::None | Value::Bytes(_) => false,
+    }
+}
+
+/// Whether a case with this condition chooses the case of `value`.
+///
+/// # Errors
+/// `BadRequest` unless both are values.
+pub fn matches(cond: &State, value: &State) -> Result<bool> {
+    match [cond, value].into_iter().find(|state| !state.is_value()) {
+        Some(state) => Err(Error::bad_request(format!("a case compares values, not a {}", state.class()))),
+        None => Ok(equal(cond, value)),
     }
 }
 

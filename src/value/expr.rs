@@ -99,16 +99,37 @@ impl Args {
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum Flow {
     /// `then`, not begun before `when` is done.
-    After { when: Expr, then: Expr },
+    After {
+        when: Expr,
+        then: Expr,
+    },
     /// `then`, after which `when` is done.
-    Before { when: Expr, then: Expr },
-    If { cond: Expr, then: Expr, or_else: Expr },
+    Before {
+        when: Expr,
+        then: Expr,
+    },
+    If {
+        cond: Expr,
+        then: Expr,
+        or_else: Expr,
+    },
     /// The case of the first entry of `switch` that equals `cond`; `cases` has one more, the default.
-    Case { cond: Expr, switch: Vec<Expr>, cases: Vec<Expr> },
+    Case {
+        cond: Expr,
+        switch: Vec<Expr>,
+        cases: Vec<Expr>,
+    },
     /// `state`, replaced by `step(state)` as long as `cond(state)`.
-    While { cond: Expr, step: Expr, state: Expr },
+    While {
+        cond: Expr,
+        step: Expr,
+        state: Expr,
+    },
     /// `op` with the current values of the named states.
-    With { names: Vec<Id>, op: Expr },
+    With {
+        names: Vec<Id>,
+        op: Expr,
+    },
 }
 
 /// One step of a program or an op.
@@ -194,21 +215,34 @@ impl Expr {
     /// The literal None, which also stands for a missing argument.
     pub const NONE: Expr = Expr::Literal(State::NONE);
 
-    fn weight(&self) -> u64 {
-        const SELF: u64 = size_of::<Expr>() as u64;
-        let sum = |exprs: &mut dyn Iterator<Item = &Expr>| exprs.map(Expr::weight).sum::<u64>();
-        SELF + match self {
-            Expr::Literal(state) => state.weight(),
-            Expr::Name(name) => name.as_str().len() as u64,
-            Expr::Tuple(items) | Expr::Map(_, items) => sum(&mut items.iter()),
-            Expr::Call(_, args) => 64 + sum(&mut args.exprs().into_iter()),
+    /// The expressions that this one is made of, as they are written; not those within op definitions.
+    pub fn children(&self) -> Vec<&Expr> {
+        match self {
+            Expr::Literal(_) | Expr::Name(_) => vec![],
+            Expr::Tuple(items) | Expr::Map(_, items) => items.iter().collect(),
+            Expr::Call(subject, args) => {
+                let subject = if let Subject::Value(expr) = subject.as_ref() { Some(expr) } else { None };
+                subject.into_iter().chain(args.exprs()).collect()
+            }
             Expr::Flow(flow) => match flow.as_ref() {
-                Flow::After { when, then } | Flow::Before { when, then } => sum(&mut [when, then].into_iter()),
-                Flow::If { cond, then, or_else } => sum(&mut [cond, then, or_else].into_iter()),
-                Flow::Case { cond, switch, cases } => cond.weight() + sum(&mut switch.iter().chain(cases)),
-                Flow::While { cond, step, state } => sum(&mut [cond, step, state].into_iter()),
-                Flow::With { op, .. } => op.weight(),
+                Flow::After { when, then } | Flow::Before { when, then } => vec![when, then],
+                Flow::If { cond, then, or_else } => vec![cond, then, or_else],
+                Flow::Case { cond, switch, cases } => [cond].into_iter().chain(switch).chain(cases).collect(),
+                Flow::While { cond, step, state } => vec![cond, step, state],
+                Flow::With { op, .. } => vec![op],
             },
         }
+    }
+
+    /// Bytes that this stands for, roughly.
+    pub fn weight(&self) -> u64 {
+        const SELF: u64 = size_of::<Expr>() as u64;
+        let own = match self {
+            Expr::Literal(state) => state.weight(),
+            Expr::Name(name) => name.as_str().len() as u64,
+            Expr::Call(..) | Expr::Flow(_) => 64,
+            Expr::Tuple(_) | Expr::Map(..) => 0,
+        };
+        SELF + own + self.children().into_iter().map(Expr::weight).sum::<u64>()
     }
 }

@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_map_is_sorted_and_the_last_of_equal_names_wins() {
-        let map = Map::try_new([("b".into(), 1i64.into()), ("a".into(), 2i64.into()), ("b".into(), 3i64.into())]).unwrap();
+        let map =
+            Map::try_new([("b".into(), 1i64.into()), ("a".into(), 2i64.into()), ("b".into(), 3i64.into())]).unwrap();
         assert_eq!(map.keys(), ["a".into(), "b".into()]);
         assert_eq!(map.get("b"), Some(&3i64.into()));
         assert_eq!(map.get("c"), None);

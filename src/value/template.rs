@@ -3,6 +3,8 @@
 //! A template is user input, so it gets no partials (they can recurse) and no more work than [`STEPS_MAX`]: nested
 //! blocks multiply, so the bound is computed from the template and the data before anything is rendered.
 
+use std::io;
+
 use handlebars::template::{Parameter, TemplateElement};
 use handlebars::{Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, ScopedJson, Template};
 use serde_json::Value as Json;
@@ -16,7 +18,9 @@ const TEMPLATE_BYTES_MAX: usize = 1 << 20;
 /// Blocks within blocks; the renderer recurses.
 const BLOCK_DEPTH_MAX: usize = 64;
 /// Renderings of a template's text, counting each item of each list that a block may run over.
-const STEPS_MAX: u64 = 100_000_000;
+const STEPS_MAX: u64 = 10_000_000;
+/// Bytes of what a template renders to.
+const OUTPUT_BYTES_MAX: usize = 16 << 20;
 
 /// Renders `template` with `data`, which are parameters, or a value.
 ///
@@ -30,7 +34,27 @@ pub fn render(template: &str, data: &State, are_parameters: bool) -> Result<Stri
     let mut handlebars = Handlebars::new();
     handlebars.register_template(NAME, compiled);
     handlebars.register_helper(INSERT, Box::new(Insert));
-    handlebars.render(NAME, &to_data(data, are_parameters)).map_err(|error| failed(&error))
+    let mut output = Bounded::default();
+    handlebars.render_to_write(NAME, &to_data(data, are_parameters), &mut output).map_err(|error| failed(&error))?;
+    String::from_utf8(output.0).map_err(|error| failed(&error))
+}
+
+/// A writer that fails past [`OUTPUT_BYTES_MAX`].
+#[derive(Default)]
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > OUTPUT_BYTES_MAX {
+            return Err(io::Error::other(format!("the result is larger than {} MiB", OUTPUT_BYTES_MAX >> 20)));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The name under which the one template is rendered.
@@ -97,7 +121,9 @@ fn check(template: &str, data: &State) -> Result<()> {
     let per_block = longest(data).max(1);
     let steps = (0..deepest).fold(template.len() as u64, |steps, _| steps.saturating_mul(per_block));
     if steps > STEPS_MAX {
-        return Err(Error::bad_request(format!("{deepest} nested blocks over {per_block} items are too much to render")));
+        return Err(Error::bad_request(format!(
+            "{deepest} nested blocks over {per_block} items are too much to render"
+        )));
     }
     Ok(())
 }
@@ -159,17 +185,17 @@ mod tests {
     #[test]
     fn values_are_escaped_unless_they_are_asked_for_raw() {
         let data = data(&[("a", "<b>&\"'`=/".into())]);
-        assert_eq!(
-            render("{{a}} {{{a}}}", &data, true).unwrap(),
-            "&lt;b&gt;&amp;&quot;&#x27;&#x60;&#x3D;/ <b>&\"'`=/"
-        );
+        assert_eq!(render("{{a}} {{{a}}}", &data, true).unwrap(), "&lt;b&gt;&amp;&quot;&#x27;&#x60;&#x3D;/ <b>&\"'`=/");
     }
 
     #[test]
     fn structure_is_kept() {
         let list = State::from(Tuple::try_new([1i64.into(), 2i64.into()]).unwrap());
         let data = data(&[("a", list), ("no", false.into()), ("x", 1.0.into())]);
-        assert_eq!(render("{{#each a}}{{this}},{{/each}}{{#if no}}y{{else}}n{{/if}}{{x}}{{none}}", &data, true).unwrap(), "1,2,n1");
+        assert_eq!(
+            render("{{#each a}}{{this}},{{/each}}{{#if no}}y{{else}}n{{/if}}{{x}}{{none}}", &data, true).unwrap(),
+            "1,2,n1"
+        );
     }
 
     #[test]
@@ -181,6 +207,8 @@ mod tests {
         for template in ["{{> x}}", "{{#*inline \"x\"}}{{/inline}}", "{{#> x}}{{/x}}", "{{", "{{#if}}"] {
             assert!(render(template, &data, true).is_err(), "{template}");
         }
+        let large = State::from("x".repeat(1 << 20));
+        assert!(render(&"{{this}}".repeat(100), &large, false).is_err());
         let deep = format!("{{{{a {}", "(".repeat(10_000));
         assert!(render(&deep, &data, true).is_err());
     }

@@ -21,7 +21,8 @@ fn check(file: &str) {
             true => line.replace("127.0.0.1:8702", &format!("127.0.0.1:{}", host.port)),
             false => line.to_string(),
         };
-        let case: Map<String, Value> = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{file}:{}: {e}", number + 1));
+        let case: Map<String, Value> =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("{file}:{}: {e}", number + 1));
         if case.get("needs").is_some_and(|needs| needs == "collections") {
             continue;
         }
@@ -148,7 +149,9 @@ fn is_same(wanted: &Value, found: &Value, tolerance: Option<f64>) -> bool {
                 (l - r).abs() <= tolerance * l.abs().max(1e-300) || (l - r).abs() < 1e-12
             }
         },
-        (Value::Array(l), Value::Array(r)) => l.len() == r.len() && l.iter().zip(r).all(|(l, r)| is_same(l, r, tolerance)),
+        (Value::Array(l), Value::Array(r)) => {
+            l.len() == r.len() && l.iter().zip(r).all(|(l, r)| is_same(l, r, tolerance))
+        }
         (Value::Object(l), Value::Object(r)) => {
             l.len() == r.len() && l.iter().all(|(key, l)| r.get(key).is_some_and(|r| is_same(l, r, tolerance)))
         }

@@ -45,9 +45,8 @@ fn limits_are_statuses() {
     check_error(&post(&format!("{{\"op\": [[\"a\", \"{}\"]]}}", "x".repeat(2000))), 413, "payload_too_large");
     check_error(&post(&format!("{}1{}", "[".repeat(30), "]".repeat(30))), 400, "bad_request");
     check_error(&post(r#"{"op": [["t", {"/state/tuple/range": [1000]}]]}"#), 413, "payload_too_large");
-    let chain = (1..30).fold(String::from(r#"["s0",1]"#), |text, i| {
-        format!(r#"{text},["s{i}",{{"$s{}/add":[1]}}]"#, i - 1)
-    });
+    let chain =
+        (1..30).fold(String::from(r#"["s0",1]"#), |text, i| format!(r#"{text},["s{i}",{{"$s{}/add":[1]}}]"#, i - 1));
     check_error(&post(&format!("{{\"op\": [{chain}]}}")), 413, "payload_too_large");
     assert_eq!(post(r#"{"op": [["a", 1]]}"#).text(), "1\n");
 }
@@ -85,7 +84,8 @@ fn peer(count: usize) -> u16 {
         }
         for (i, mut stream) in streams.into_iter().enumerate() {
             let body = format!("{}\n", i + 1);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
             stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
         }
     });

@@ -3,4 +3,6 @@
 mod corpus;
 mod golden;
 mod http;
+mod readme;
 mod support;
+mod tidy;

@@ -14,8 +14,10 @@ use tinychain::server::codec::json;
 use tinychain::value::{Doc, Number};
 
 use crate::docs::{
-    call, entry, float, flow, get_op, int, list, map, named, nothing, op, post_op, step, text, to_json, truth, typed,
+    call, entry, float, flow, int, list, map, named, nothing, op, step, text, to_json, truth, typed,
 };
+
+mod calls;
 
 /// Words of a program: enough for a handful of steps.
 const WORDS_MAX: usize = 400;
@@ -57,7 +59,7 @@ fn vary(doc: &Doc) -> Doc {
     match doc {
         Doc::Number(Number::I64(n)) if n.unsigned_abs() < 1000 => int(n + 1),
         Doc::Number(Number::F64(n)) => float(n + 1.0),
-        Doc::String(given) => match TEXTS.iter().position(|known| *known == given.as_ref()) {
+        Doc::String(given) => match TEXTS.iter().position(|known| *known == &**given) {
             Some(index) => text(TEXTS[(index + 1) % TEXTS.len()]),
             None => doc.clone(),
         },
@@ -145,18 +147,6 @@ const KINDS: &[Kind] = &[
 ];
 const RESULTS: &[Kind] =
     &[Kind::Number, Kind::Number, Kind::Numbers, Kind::Numbers, Kind::Record, Kind::Bool, Kind::Text, Kind::Value];
-const UNARY: &[&str] = &["abs", "round", "real", "imag", "sin", "exp", "ln", "copy"];
-const COMPARISONS: &[&str] = &["eq", "ne", "gt", "ge", "lt", "le", "gte", "lte"];
-const NUMBER_CLASSES: &[&str] = &[
-    "number/int/64",
-    "number/float/64",
-    "number/int/32",
-    "number/float/32",
-    "number/uint/16",
-    "number/complex",
-    "number/int",
-    "number",
-];
 
 /// The parameters of ops.
 const KEY: &[(&str, Kind)] = &[("n", Kind::Number)];
@@ -399,7 +389,7 @@ impl<'a> Writer<'a> {
         match self.below(8) {
             0..=2 => {
                 let cond = self.expr(Kind::Bool);
-                let mut branches = [self.expr(kind), if self.rarely(3) { self.failure() } else { self.expr(kind) }];
+                let mut branches = [self.expr(kind), if self.rarely(5) { self.failure() } else { self.expr(kind) }];
                 if self.rarely(4) {
                     branches.swap(0, 1);
                 }
@@ -449,5 +439,3 @@ impl<'a> Writer<'a> {
         }
     }
 }
-
-mod calls;

@@ -62,7 +62,7 @@ impl File {
         }
         let lines: Vec<&str> = self.text.lines().collect();
         let is_end =
-            |at: usize| lines[at] == "#[cfg(test)]" && lines.get(at + 1).is_some_and(|next| next.starts_with("mod "));
+            |at: usize| lines[at] == "#[cfg(test)]" && lines.get(at + 1).is_some_and(|next| next.contains("mod "));
         let end = (0..lines.len()).find(|at| is_end(*at)).unwrap_or(lines.len());
         let code = lines[..end].iter().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
         code.map(|(at, line)| (at + 1, *line)).collect()
@@ -287,19 +287,43 @@ fn dependencies() -> Vec<String> {
             names.push(name.trim().to_string());
         }
     }
-    assert!(!names.is_empty());
+    assert!(!names.is_empty(), "Cargo.toml has dependencies");
     names
+}
+
+#[test]
+fn every_dependency_is_used_and_explained() {
+    let files: Vec<File> = ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, &["rs"])).collect();
+    let is_used = |name: &str| {
+        let forms = [format!("{name}::"), format!("{name}!")].map(|form| form.replace('-', "_"));
+        files.iter().any(|file| forms.iter().any(|form| words(&file.text, form).next().is_some()))
+    };
+    let dependencies = dependencies();
+    check(
+        &dependencies
+            .iter()
+            .filter(|name| !is_used(name))
+            .map(|name| format!("{name} is not used"))
+            .collect::<Vec<_>>(),
+    );
+
+    let architecture = read("ARCHITECTURE.md");
+    let section = architecture.split("\n## Why each dependency\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let explained: BTreeSet<&str> =
+        section.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(explained, dependencies.iter().map(String::as_str).collect::<BTreeSet<_>>());
 }
 
 #[test]
 fn the_architecture_names_everything() {
     let text = read("ARCHITECTURE.md");
-    let mut names = dependencies();
-    let modules: BTreeSet<String> = files("src", &["rs"]).iter().map(|file| file.module().to_string()).collect();
-    names.extend(modules);
-    names.extend(tinychain::planner::Optimizer::names().iter().map(|name| (*name).to_string()));
+    let sources = files("src", &["rs"]);
+    let mut names: BTreeSet<&str> = sources.iter().map(File::module).collect();
+    names.extend(tinychain::planner::Optimizer::names());
     let has = |name: &str| {
-        [format!("`{name}`"), format!("`{name}/`"), format!("`{name}.rs`")].iter().any(|form| text.contains(form))
+        [format!("`{name}`"), format!("`src/{name}/`"), format!("`src/{name}.rs`")]
+            .iter()
+            .any(|form| text.contains(form))
     };
     let faults: Vec<String> = names.into_iter().filter(|name| !has(name)).map(|name| format!("`{name}`")).collect();
     check(&faults);

@@ -211,6 +211,12 @@ pub fn find(receiver: Receiver, name: &str) -> Option<&'static Method> {
     TABLE.get(&(receiver, name)).copied()
 }
 
+/// Whether calling `name` on something unknown may run an op: unless every class that has such a method computes it.
+pub fn may_wait(name: &str) -> bool {
+    let found = Receiver::ALL.iter().find_map(|receiver| find(*receiver, name));
+    found.is_none_or(|method| matches!(method.body, Body::Loop(_)))
+}
+
 /// The static method at a path such as `/state/tuple/range`.
 pub fn find_static(path: &str) -> Option<&'static Method> {
     statics::find(path)
@@ -361,17 +367,6 @@ impl Bound {
                 body(receiver, &Map::from_sorted(Arc::clone(names), values)?.into())
             }
             Bound::Static(..) | Bound::Loop(..) => Err(Error::internal("not a method of a receiver")),
-        }
-    }
-}
-
-impl Bound {
-    /// Calls a static method, whose receiver is its first argument; `None` if it was bound in another way.
-    pub fn call_static(&self, args: &[&State]) -> Option<Result<State>> {
-        match (self, args) {
-            (Bound::Unary(body), [key]) => Some(body(key)),
-            (Bound::Static(body, l, r), args) => Some(body(args[*l], args[*r])),
-            _ => None,
         }
     }
 }

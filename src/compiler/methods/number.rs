@@ -87,8 +87,20 @@ pub(super) static METHODS: &[Method] = &[
         "The absolute value; of a complex number, a Float.",
         (r#"[["x",-2],["r",{"$x/abs":[null]}]]"#, "2")
     ),
-    unary!("acos", NUMBER, math::acos, "The inverse cosine, in radians.", (r#"[["x",1],["r",{"$x/acos":[null]}]]"#, "0.0")),
-    unary!("acosh", NUMBER, math::acosh, "The inverse hyperbolic cosine.", (r#"[["x",1],["r",{"$x/acosh":[null]}]]"#, "0.0")),
+    unary!(
+        "acos",
+        NUMBER,
+        math::acos,
+        "The inverse cosine, in radians.",
+        (r#"[["x",1],["r",{"$x/acos":[null]}]]"#, "0.0")
+    ),
+    unary!(
+        "acosh",
+        NUMBER,
+        math::acosh,
+        "The inverse hyperbolic cosine.",
+        (r#"[["x",1],["r",{"$x/acosh":[null]}]]"#, "0.0")
+    ),
     binary!(
         "add",
         ResultClass::Promoted,
@@ -97,10 +109,34 @@ pub(super) static METHODS: &[Method] = &[
         (r#"[["x",5],["r",{"$x/add":{"r":1}}]]"#, "6")
     ),
     logical!("and", |l, r| l && r, "Whether both are not zero.", (r#"[["x",5],["r",{"$x/and":[0]}]]"#, "false")),
-    unary!("asin", NUMBER, math::asin, "The inverse sine, in radians.", (r#"[["x",0],["r",{"$x/asin":[null]}]]"#, "0.0")),
-    unary!("asinh", NUMBER, math::asinh, "The inverse hyperbolic sine.", (r#"[["x",0],["r",{"$x/asinh":[null]}]]"#, "0.0")),
-    unary!("atan", NUMBER, math::atan, "The inverse tangent, in radians.", (r#"[["x",0],["r",{"$x/atan":[null]}]]"#, "0.0")),
-    unary!("atanh", NUMBER, math::atanh, "The inverse hyperbolic tangent.", (r#"[["x",0],["r",{"$x/atanh":[null]}]]"#, "0.0")),
+    unary!(
+        "asin",
+        NUMBER,
+        math::asin,
+        "The inverse sine, in radians.",
+        (r#"[["x",0],["r",{"$x/asin":[null]}]]"#, "0.0")
+    ),
+    unary!(
+        "asinh",
+        NUMBER,
+        math::asinh,
+        "The inverse hyperbolic sine.",
+        (r#"[["x",0],["r",{"$x/asinh":[null]}]]"#, "0.0")
+    ),
+    unary!(
+        "atan",
+        NUMBER,
+        math::atan,
+        "The inverse tangent, in radians.",
+        (r#"[["x",0],["r",{"$x/atan":[null]}]]"#, "0.0")
+    ),
+    unary!(
+        "atanh",
+        NUMBER,
+        math::atanh,
+        "The inverse hyperbolic tangent.",
+        (r#"[["x",0],["r",{"$x/atanh":[null]}]]"#, "0.0")
+    ),
     unary!("cos", NUMBER, math::cos, "The cosine of radians.", (r#"[["x",0],["r",{"$x/cos":[null]}]]"#, "1.0")),
     unary!("cosh", NUMBER, math::cosh, "The hyperbolic cosine.", (r#"[["x",0],["r",{"$x/cosh":[null]}]]"#, "1.0")),
     binary!(
@@ -119,7 +155,13 @@ pub(super) static METHODS: &[Method] = &[
         example: (r#"[["x",1],["r",{"$x/eq":[1.0]}]]"#, "true"),
         body: Body::Binary(|l, r| Ok(equal::equal(l, r).into())),
     },
-    unary!("exp", NUMBER, math::exp, "The exponential, e to this power.", (r#"[["x",0],["r",{"$x/exp":[null]}]]"#, "1.0")),
+    unary!(
+        "exp",
+        NUMBER,
+        math::exp,
+        "The exponential, e to this power.",
+        (r#"[["x",0],["r",{"$x/exp":[null]}]]"#, "1.0")
+    ),
     comparison!(
         "ge",
         &["gte"],
@@ -230,5 +272,10 @@ pub(super) static METHODS: &[Method] = &[
     ),
     unary!("tan", NUMBER, math::tan, "The tangent of radians.", (r#"[["x",0],["r",{"$x/tan":[null]}]]"#, "0.0")),
     unary!("tanh", NUMBER, math::tanh, "The hyperbolic tangent.", (r#"[["x",0],["r",{"$x/tanh":[null]}]]"#, "0.0")),
-    logical!("xor", |l, r| l != r, "Whether exactly one of the two is not zero.", (r#"[["x",5],["r",{"$x/xor":[7]}]]"#, "false")),
+    logical!(
+        "xor",
+        |l, r| l != r,
+        "Whether exactly one of the two is not zero.",
+        (r#"[["x",5],["r",{"$x/xor":[7]}]]"#, "false")
+    ),
 ];

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use super::{Body, Method, Params, ResultClass, param};
 use crate::error::{Error, Result};
 use crate::value::state::WEIGHT_MAX;
-use crate::value::{Class, Number, NumberClass, State, Tuple, Value, cast};
+use crate::value::{Class, State, Tuple, Value, cast};
 
 /// Static methods; `name` is the whole path. The body of a GET is called with the key as its receiver, the body of a
 /// POST with its two parameters in the order of their declaration.
@@ -110,18 +110,14 @@ fn uuid(key: &State) -> Result<uuid::Uuid> {
 
 /// The bounds and the step of a range.
 fn range(key: &State) -> Result<State> {
-    let whole = |state: &State| -> Result<i64> {
-        let number = crate::value::number::cast::cast(cast::to_number(state)?, NumberClass::I64);
-        Ok(if let Number::I64(n) = number { n } else { 0 })
-    };
     let (start, stop, step) = match key {
         State::Tuple(bounds) => match bounds.items() {
-            [start, stop] => (whole(start)?, whole(stop)?, 1),
-            [start, stop, step] => (whole(start)?, whole(stop)?, whole(step)?),
+            [start, stop] => (cast::to_index(start)?, cast::to_index(stop)?, 1),
+            [start, stop, step] => (cast::to_index(start)?, cast::to_index(stop)?, cast::to_index(step)?),
             other => return Err(Error::bad_request(format!("a range has two or three numbers, not {}", other.len()))),
         },
         State::Value(Value::None) => return Err(Error::bad_request("a range needs a stop")),
-        stop => (0, whole(stop)?, 1),
+        stop => (0, cast::to_index(stop)?, 1),
     };
     if step <= 0 {
         return Err(Error::bad_request(format!("the step of a range must be positive, not {step}")));

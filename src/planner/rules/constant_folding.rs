@@ -2,8 +2,8 @@
 
 use crate::compiler::methods::{Bound, bind};
 use crate::compiler::{NodeId, Op, OpGraph, Target};
-use crate::error::{Error, Result};
-use crate::planner::{Changed, Rule, RuleContext};
+use crate::error::Result;
+use crate::planner::{Changed, Pass, Rule, RuleContext};
 use crate::value::{Map, State, Tuple, cast, equal};
 
 /// Weight of a folded constant, in bytes: beyond it, the plan would be larger than the work it saves.
@@ -25,7 +25,15 @@ impl Rule for ConstantFolding {
         "computes what depends on constants only, and takes branches that are known"
     }
 
-    fn apply(&self, graph: &mut OpGraph, node: NodeId, _: &RuleContext<'_>) -> Result<Changed> {
+    fn pass<'a>(&self, _: &'a RuleContext<'a>) -> Box<dyn Pass + 'a> {
+        Box::new(Fold)
+    }
+}
+
+struct Fold;
+
+impl Pass for Fold {
+    fn visit(&mut self, graph: &mut OpGraph, node: NodeId) -> Result<Changed> {
         let operands = graph.operands(node);
         let constant = |slot: usize| match graph.op(operands[slot]) {
             Op::Const(state) => Some(state),
@@ -38,12 +46,12 @@ impl Rule for ConstantFolding {
                 Err(error) => Err(error),
             }),
             Op::After => constant(0).map(|_| Ok(operands[1])),
-            Op::Case(values) => known_case(graph, &operands, *values as usize).map(Ok),
+            Op::Case(values) => known_case(graph, &operands, *values as usize),
             _ => None,
         };
         match chosen {
             Some(Ok(branch)) if branch != node => {
-                graph.replace(node, branch);
+                graph.substitute(node, branch);
                 return Ok(Changed::Yes);
             }
             Some(Err(error)) => {
@@ -63,21 +71,27 @@ impl Rule for ConstantFolding {
     }
 }
 
+/// The states of operands that are all constants, and small enough that computing with them takes no time.
 fn constants(graph: &OpGraph, operands: &[NodeId]) -> Option<Vec<State>> {
-    let constant = |id: &NodeId| if let Op::Const(state) = graph.op(*id) { Some(state.clone()) } else { None };
+    let constant = |id: &NodeId| match graph.op(*id) {
+        Op::Const(state) if state.weight() <= FOLDED_BYTES_MAX => Some(state.clone()),
+        _ => None,
+    };
     operands.iter().map(constant).collect()
 }
 
 /// The case that is chosen, if the condition and the values up to the match are constants.
-fn known_case(graph: &OpGraph, operands: &[NodeId], values: usize) -> Option<NodeId> {
+fn known_case(graph: &OpGraph, operands: &[NodeId], values: usize) -> Option<Result<NodeId>> {
     let Op::Const(cond) = graph.op(operands[0]) else { return None };
     for i in 0..values {
         let Op::Const(value) = graph.op(operands[1 + i]) else { return None };
-        if equal::equal(cond, value) {
-            return Some(operands[1 + values + i]);
+        match equal::matches(cond, value) {
+            Ok(true) => return Some(Ok(operands[1 + values + i])),
+            Ok(false) => {}
+            Err(error) => return Some(Err(error)),
         }
     }
-    operands.last().copied()
+    operands.last().copied().map(Ok)
 }
 
 /// What a pure node yields for constant operands.
@@ -88,20 +102,12 @@ fn evaluate(graph: &OpGraph, node: NodeId, states: &[State]) -> Option<Result<St
         Op::Map(names) => Map::from_sorted(std::sync::Arc::clone(names), states.into()).map(State::from),
         Op::Key if states[0].is_value() => Ok(states[0].clone()),
         Op::Call(Target::Cast(class), _) => cast::cast(&states[0], *class),
-        Op::Call(Target::Static(_), shape) => match bind(graph.method(node)?, shape) {
-            Ok(bound) => call_static(&bound, &args),
-            Err(error) => Err(error),
-        },
+        // Not the methods of paths, nor templates: what they make of a small constant can be large.
         Op::Call(Target::Value(_), shape) => match bind(graph.method(node)?, shape) {
-            Ok(Bound::Loop(..)) => return None,
+            Ok(Bound::Loop(..) | Bound::Packed(..)) => return None,
             Ok(bound) => bound.call(args[0], &args[1..]),
             Err(_) => return None,
         },
         _ => return None,
     })
-}
-
-/// Calls a static method: the key is its receiver, or its parameters are receiver and argument.
-fn call_static(bound: &Bound, args: &[&State]) -> Result<State> {
-    bound.call_static(args).ok_or_else(|| Error::internal("a static method that does not fit its call"))?
 }

@@ -1,8 +1,8 @@
 //! Nodes that the result cannot need are removed.
 
-use crate::compiler::{NodeId, Op, OpGraph};
+use crate::compiler::{NodeId, OpGraph};
 use crate::error::Result;
-use crate::planner::{Changed, Rule, RuleContext};
+use crate::planner::{Changed, Pass, Rule, RuleContext};
 
 /// Removes a node that nothing uses: `%1 = add (%0, %0)`, `%2 = 5`, result `%2` → `%2 = 5`.
 ///
@@ -23,12 +23,21 @@ impl Rule for DeadNodes {
         true
     }
 
-    fn apply(&self, graph: &mut OpGraph, node: NodeId, _: &RuleContext<'_>) -> Result<Changed> {
+    fn pass<'a>(&self, _: &'a RuleContext<'a>) -> Box<dyn Pass + 'a> {
+        Box::new(DeadNodesPass)
+    }
+}
+
+struct DeadNodesPass;
+
+impl Pass for DeadNodesPass {
+    fn visit(&mut self, graph: &mut OpGraph, node: NodeId) -> Result<Changed> {
         let mut changed = Changed::No;
         let mut candidates = vec![node];
         // Whatever only a dead node used is dead too.
         while let Some(id) = candidates.pop() {
-            if !graph.contains(id) || id == graph.root() || graph.users(id).next().is_some() || is_recalled(graph, id) {
+            let is_used = !graph.contains(id) || id == graph.root() || graph.users(id).next().is_some();
+            if is_used || graph.is_recalled(id) {
                 continue;
             }
             candidates.extend(graph.operands(id));
@@ -37,8 +46,4 @@ impl Rule for DeadNodes {
         }
         Ok(changed)
     }
-}
-
-fn is_recalled(graph: &OpGraph, id: NodeId) -> bool {
-    graph.has_recalls() && graph.nodes().any(|node| *graph.op(node) == Op::Recall(id))
 }

@@ -1,16 +1,19 @@
 //! Calls of small ops that are known become their bodies.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::compiler::methods::Shape;
 use crate::compiler::{NodeId, Op, OpGraph, Target, Trail, build_op};
 use crate::error::{Error, Result};
-use crate::planner::{Changed, Rule, RuleContext};
+use crate::planner::{Changed, Pass, Rule, RuleContext};
 use crate::value::{Id, OpDef, State, Verb};
 
 /// Nodes of a body that is inlined.
 const BODY_NODES_MAX: usize = 32;
+/// Bytes of an op whose graph is looked at.
+const BODY_BYTES_MAX: u64 = 1 << 14;
 /// Nodes of a graph beyond which nothing more is inlined into it.
 const GRAPH_NODES_MAX: usize = 4096;
 
@@ -30,18 +33,44 @@ impl Rule for InlineOps {
         "replaces the call of a small op by its body"
     }
 
-    fn apply(&self, graph: &mut OpGraph, node: NodeId, cx: &RuleContext<'_>) -> Result<Changed> {
+    fn pass<'a>(&self, cx: &'a RuleContext<'a>) -> Box<dyn Pass + 'a> {
+        Box::new(Inline { cx, bodies: HashMap::new() })
+    }
+}
+
+struct Inline<'a> {
+    cx: &'a RuleContext<'a>,
+    /// The graphs of the ops that were seen, by address, unless they are too large; the graph keeps the ops alive.
+    bodies: HashMap<*const OpDef, Option<Rc<OpGraph>>>,
+}
+
+impl Inline<'_> {
+    /// The graph of an op, if it is small.
+    fn body(&mut self, op: &Arc<OpDef>) -> Option<Rc<OpGraph>> {
+        let build = self.cx.build;
+        let found = self.bodies.entry(Arc::as_ptr(op)).or_insert_with(|| {
+            let is_small = (1..=BODY_NODES_MAX).contains(&op.steps.len()) && op.weight <= BODY_BYTES_MAX;
+            // An op that cannot be compiled is an error only if it is called.
+            let body = is_small.then(|| build_op(op, build).ok()).flatten();
+            body.filter(|body| body.len() <= BODY_NODES_MAX && !body.has_recalls()).map(Rc::new)
+        });
+        found.clone()
+    }
+}
+
+impl Pass for Inline<'_> {
+    fn visit(&mut self, graph: &mut OpGraph, node: NodeId) -> Result<Changed> {
         let Op::Call(Target::Value(path), shape) = graph.op(node) else { return Ok(Changed::No) };
+        if !path.is_empty() || graph.len() > GRAPH_NODES_MAX {
+            return Ok(Changed::No);
+        }
         let operands = graph.operands(node);
         let Op::Const(State::Op(op)) = graph.op(operands[0]) else { return Ok(Changed::No) };
-        if !path.is_empty() || graph.len() > GRAPH_NODES_MAX || op.steps.is_empty() || op.kind.verb() != shape.verb() {
+        if op.kind.verb() != shape.verb() {
             return Ok(Changed::No);
         }
         let (op, shape) = (Arc::clone(op), shape.clone());
-        let body = build_op(&op, cx.build)?;
-        if body.len() > BODY_NODES_MAX || body.has_recalls() {
-            return Ok(Changed::No);
-        }
+        let Some(body) = self.body(&op) else { return Ok(Changed::No) };
         let result = splice(graph, node, &body, &op, &shape, &operands[1..]);
         graph.replace(node, result);
         Ok(Changed::Yes)
@@ -49,20 +78,14 @@ impl Rule for InlineOps {
 }
 
 /// Copies `body` into `graph`, with `args` for its inputs; returns the node that replaces the call.
-fn splice(
-    graph: &mut OpGraph,
-    call: NodeId,
-    body: &OpGraph,
-    op: &OpDef,
-    shape: &Shape,
-    args: &[NodeId],
-) -> NodeId {
+fn splice(graph: &mut OpGraph, call: NodeId, body: &OpGraph, op: &OpDef, shape: &Shape, args: &[NodeId]) -> NodeId {
     let caller = graph.node(call).trail.clone();
     let (args, names) = named_args(graph, op, shape, args, caller.as_ref());
     let mut copies: HashMap<NodeId, NodeId> = HashMap::new();
     for id in body.topological() {
         let node = body.node(id);
-        let trail = node.trail.as_ref().map(|trail| Arc::new(Trail { step: trail.step.clone(), caller: caller.clone() }));
+        let trail =
+            node.trail.as_ref().map(|trail| Arc::new(Trail { step: trail.step.clone(), caller: caller.clone() }));
         let copy = match &node.op {
             Op::Input(index) => {
                 let name = &body.inputs[*index as usize];

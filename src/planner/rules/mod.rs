@@ -16,7 +16,7 @@ pub fn default_rules() -> Vec<Arc<dyn Rule>> {
         Arc::new(inline_ops::InlineOps),
         // Before the merging of equal nodes, because constants that are folded are equal more often.
         Arc::new(constant_folding::ConstantFolding),
-        Arc::new(common_subexpressions::CommonSubexpressions::default()),
+        Arc::new(common_subexpressions::CommonSubexpressions),
         // Last, because each of the others leaves nodes behind.
         Arc::new(dead_nodes::DeadNodes),
     ]

@@ -1,6 +1,22 @@
 //! Calls of methods and ops, by the kind of what they yield.
 
-use super::*;
+use tinychain::value::Doc;
+
+use super::{KINDS, Kind, RESULTS, Scope, Writer};
+use crate::docs::{call, entry, flow, get_op, int, list, map, named, nothing, post_op, text, typed};
+
+const UNARY: &[&str] = &["abs", "round", "real", "imag", "sin", "exp", "ln", "copy"];
+const COMPARISONS: &[&str] = &["eq", "ne", "gt", "ge", "lt", "le", "gte", "lte"];
+const NUMBER_CLASSES: &[&str] = &[
+    "number/int/64",
+    "number/float/64",
+    "number/int/32",
+    "number/float/32",
+    "number/uint/16",
+    "number/complex",
+    "number/int",
+    "number",
+];
 
 /// A call of a method, in one of the forms that clients have used.
 fn method(name: &str, path: &str, arg: Option<Doc>, form: usize) -> Doc {
@@ -221,7 +237,7 @@ impl Writer<'_> {
             _ => self.on(Kind::Numbers, Kind::Value, |writer, name| {
                 let pairs = call(name, "/zip", list([named(name)]));
                 let op = writer.definition(Kind::PutOp, &[]);
-                flow("op/post", list([get_op("t", call("t", "/map", entry("op", op))), pairs]))
+                flow("op/get", list([get_op("t", call("t", "/map", entry("op", op))), pairs]))
             }),
         }
     }
