@@ -312,7 +312,13 @@ fn decode_typed_tuple(class: Class, doc: &Doc) -> Result<Expr> {
         };
     };
     match items.as_slice() {
-        [only @ (Doc::List(_) | Doc::Map(_))] => Ok(construct(class, decode(only).map_err(|error| error.within(0))?)),
+        [only] => match decode(only).map_err(|error| error.within(0))? {
+            // One scalar is an item; anything that a tuple can be made of is what it is made of.
+            Expr::Literal(state) if !matches!(state, State::Tuple(_) | State::Map(_)) => {
+                tuple(vec![Expr::Literal(state)])
+            }
+            key => Ok(construct(class, key)),
+        },
         _ => tuple(decode_items(items)?),
     }
 }

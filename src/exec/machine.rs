@@ -331,7 +331,7 @@ impl<'a> Machine<'a> {
         match control {
             Control::Fuel => Ok(Turn::Again),
             Control::End => self.end(fiber),
-            Control::Slow => self.slow(fiber),
+            Control::Slow => self.slow(fiber, budget),
         }
     }
 
@@ -484,7 +484,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Does what an instruction needs the machine for.
-    fn slow(&mut self, fiber: FiberId) -> Result<Turn> {
+    fn slow(&mut self, fiber: FiberId, budget: &mut Budget) -> Result<Turn> {
         let now = self.trace.is_some().then(|| self.clock.now());
         let Some(frame) = self.fibers[fiber].stack.last_mut() else { return Ok(Turn::Over) };
         let id = frame.activation;
@@ -497,7 +497,13 @@ impl<'a> Machine<'a> {
             Instr::Start { region, head } => self.force(fiber, id, *region, *head, None, true),
             Instr::Call { site, subject, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
-                let invocation = invoke(read(&unit, slots, *subject)?, site, args)?;
+                let subject = read(&unit, slots, *subject)?;
+                budget.spend(subject);
+                let invocation = invoke(subject, site, args)?;
+                if let Invocation::Done(state) = &invocation {
+                    budget.keep(state);
+                    self.charge(id, std::mem::take(&mut budget.bytes))?;
+                }
                 self.perform(fiber, invocation)
             }
             Instr::Loop { kind, receiver, args, .. } => {

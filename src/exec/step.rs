@@ -66,12 +66,13 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    fn spend(&mut self, state: &State) {
+    /// Notes that an operand was looked at, perhaps all of it.
+    pub(super) fn spend(&mut self, state: &State) {
         self.fuel = self.fuel.saturating_sub(cost(state));
     }
 
     /// Notes a result.
-    fn keep(&mut self, state: &State) {
+    pub(super) fn keep(&mut self, state: &State) {
         let cost = cost(state);
         if cost > 0 {
             self.fuel = self.fuel.saturating_sub(cost);

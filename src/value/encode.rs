@@ -140,10 +140,40 @@ fn encode_closure(closure: &Closure, out: &mut impl Encoder) {
     });
 }
 
+/// Writes a literal of a program so that it reads back as the same state: with its class, where the text alone would be read
+/// as another.
+fn encode_literal(state: &State, out: &mut impl Encoder) {
+    match state {
+        State::Tuple(tuple) => list(out, tuple.items(), encode_literal),
+        State::Map(map) => {
+            out.begin_map();
+            for (key, value) in map.iter() {
+                out.key(key.as_str());
+                encode_literal(value, out);
+            }
+            out.end_map();
+        }
+        State::Value(value) if !is_plain(value) => entry(out, value.class().path(), |out| encode_value(value, out)),
+        state => encode(state, out),
+    }
+}
+
+/// Whether the reply form of a value is read as that value.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Number(Number::U64(n)) => i64::try_from(*n).is_err(),
+        Value::Number(number) => {
+            matches!(number, Number::Bool(_) | Number::I64(_) | Number::F64(_) | Number::C32(_) | Number::C64(_))
+        }
+        Value::Bytes(_) | Value::Version(_) => false,
+        _ => true,
+    }
+}
+
 /// Writes an expression in the form that client 0.17 gives it.
 pub fn encode_expr(expr: &Expr, out: &mut impl Encoder) {
     match expr {
-        Expr::Literal(state) => encode(state, out),
+        Expr::Literal(state) => encode_literal(state, out),
         Expr::Name(name) => entry(out, &format!("${name}"), empty_list),
         Expr::Tuple(items) => list(out, items, encode_expr),
         Expr::Map(keys, values) => encode_params(keys, values, out),

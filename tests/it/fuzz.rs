@@ -1,5 +1,5 @@
-//! Hostile requests, from their bytes to the bytes of the reply: no panic, no reply that cannot be read, no request that
-//! outlives its deadline by much.
+//! Hostile requests, from their bytes to the bytes of the reply: no panic, no reply that cannot be read, and no request
+//! that outlives its deadline by much.
 //!
 //! `TINYCHAIN_FUZZ_CASES` says how many, `TINYCHAIN_FUZZ_SEED` which. A million:
 //! `TINYCHAIN_FUZZ_CASES=1000000 cargo test --release --test it fuzz -- --nocapture`.
@@ -7,7 +7,6 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use tinychain::planner::Optimizer;
 use tinychain::server::codec::{Encoding, encode_error, encode_reply, json, tbon};
 use tinychain::value::State;
 
-use crate::hostile::{self, Request};
+use crate::attacks::{self, Request};
 use crate::local::Local;
 
 const CASES: u64 = 20_000;
@@ -52,6 +51,7 @@ impl Checker {
     fn new() -> Self {
         let limits = Limits {
             graph_nodes: 1 << 14,
+            request_bytes: 256 << 20,
             compute_time: DEADLINE,
             request_ttl: DEADLINE,
             reply_bytes: 4 << 20,
@@ -100,7 +100,7 @@ impl Checker {
             None => Program::hypothetical(&doc)?,
             Some((verb, link, key)) => Program::call(link.clone(), *verb, key, &doc)?,
         };
-        self.local.run(&Arc::new(program))
+        self.local.run(program)
     }
 }
 
@@ -119,10 +119,10 @@ fn check_json(reply: &[u8]) -> Result<(), String> {
     json::decode(reply, usize::MAX).map_err(|error| format!("the reply is malformed: {error}"))?;
     let text = std::str::from_utf8(reply).map_err(|error| error.to_string())?;
     match serde_json::from_str::<serde_json::Value>(text) {
-        Err(error) if !text.contains("NaN") && !text.contains("Infinity") && !error.to_string().contains("recursion") => {
-            Err(format!("the reply is malformed: {error}"))
-        }
-        _ => Ok(()),
+        Ok(_) => Ok(()),
+        Err(_) if text.contains("NaN") || text.contains("Infinity") => Ok(()),
+        Err(error) if error.to_string().contains("recursion limit") => Ok(()),
+        Err(error) => Err(format!("the reply is malformed: {error}")),
     }
 }
 
@@ -152,7 +152,7 @@ fn run_cases(seed: u64, first: u64, cases: u64) -> Result<Tally, String> {
         }
         // Each case has a seed of its own, so that it does not depend on how many there are.
         let mut rng = StdRng::seed_from_u64(seed ^ case.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let request = hostile::request(&mut rng);
+        let request = attacks::request(&mut rng);
         let (is_value, time) = checker
             .check(&request)
             .map_err(|why| format!("TINYCHAIN_FUZZ_SEED={seed}, case {case}: {why}\n{request:?}"))?;
@@ -237,7 +237,7 @@ fn mutant(corpus: &[Vec<u8>], bytes: &[u8]) -> Request {
                 // Some text occurs twice, as far as the next comma.
                 let length = body[at..].iter().position(|byte| *byte == b',').unwrap_or(0);
                 let copy = body[at..at + length].to_vec();
-                body.splice(at..at, copy);
+                drop(body.splice(at..at, copy));
             }
         }
     }

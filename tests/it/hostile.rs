@@ -1,433 +1,197 @@
-//! Requests at random from somebody who means harm: malformed, endless, huge, or merely absurd.
+//! Programs that cost more than they look: each is answered, in about the time that a request may take, and the host
+//! serves others afterwards. Wrong answers that were found by reading have their programs here too.
 
-use std::fmt;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{Rng, RngExt};
-use tinychain::server::codec::Encoding;
-use tinychain::value::{Doc, Link, Number, Verb};
+use crate::support::Host;
 
-use crate::docs::{
-    call, entry, float, flow, get_op, int, list, map, named, nothing, op, post_op, step, text, to_bytes, to_json,
-    truth, typed,
-};
-use crate::programs;
+/// The time that a request may take in these tests, and what an answer may take beyond: the machine may be busy.
+const TTL: &str = "--request_ttl=2";
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request, as far as this process sees it.
-pub struct Request {
-    /// What is called, with its key; a hypothetical program if there is nothing.
-    pub target: Option<(Verb, Link, Doc)>,
-    pub encoding: Encoding,
-    pub body: Vec<u8>,
+const RANGE: &str = "/state/tuple/range";
+const IF: &str = "/state/scalar/ref/if";
+const GET: &str = "/state/scalar/op/get";
+const POST: &str = "/state/scalar/op/post";
+
+/// Runs a program that may fail in any way but not hang, and then a small one.
+#[track_caller]
+fn check_bounded(program: &str) {
+    let host = Host::start(&[TTL, "--max_request_memory=256M"]);
+    let begin = Instant::now();
+    let (status, reply) = host.hypothetical(program);
+    let took = begin.elapsed();
+    assert!(matches!(status, 200 | 400 | 404 | 408 | 413), "{status}: {}", &reply[..reply.len().min(300)]);
+    assert!(took < PATIENCE, "took {took:?}");
+    assert_eq!(host.hypothetical(r#"[["a",1]]"#), (200, "1\n".into()));
 }
 
-impl Request {
-    pub fn hypothetical(encoding: Encoding, body: Vec<u8>) -> Self {
-        Self { target: None, encoding, body }
+#[track_caller]
+fn check(program: &str, status: u16, reply: &str) {
+    let host = Host::start(&[TTL]);
+    let (found, text) = host.hypothetical(program);
+    assert_eq!(found, status, "{text}");
+    assert!(text.contains(reply), "{text} does not contain {reply}");
+}
+
+/// `open` n times, `inner`, `close` n times.
+fn nest(open: &str, inner: &str, close: &str, levels: usize) -> String {
+    format!("{}{inner}{}", open.repeat(levels), close.repeat(levels))
+}
+
+/// Items with commas between them.
+fn list(count: usize, item: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for i in 0..count {
+        let _ = write!(text, "{}{}", if i == 0 { "" } else { "," }, item(i));
     }
+    text
 }
 
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((verb, link, key)) = &self.target {
-            writeln!(f, "{} {link}?key={}", verb.http(), to_json(key))?;
-        }
-        match self.encoding {
-            Encoding::Json => f.write_str(&String::from_utf8_lossy(&self.body)),
-            Encoding::Tbon => write!(f, "TBON {}", hex::encode(&self.body)),
-        }
-    }
+#[test]
+fn nested_maps_are_decoded_once() {
+    check_bounded(&format!(r#"[["r",{}]]"#, nest(r#"{"/state/map":{"x":"#, "1", "}}", 100)));
+    check_bounded(&format!(
+        r#"[["r",{}]]"#,
+        nest(r#"{"a":"#, &format!("[{}]", list(300_000, |_| "1".into())), "}", 200)
+    ));
 }
 
-const METHODS: &[&str] = &[
-    "", "add", "sub", "mul", "div", "mod", "pow", "log", "ln", "exp", "abs", "round", "sin", "cos", "tan", "asin",
-    "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "gt", "ge", "lt", "le", "gte", "lte", "eq", "ne",
-    "and", "or", "xor", "not", "real", "imag", "class", "hash", "is_none", "copy", "len", "contains", "append", "extend",
-    "zip", "map", "filter", "for_each", "fold", "render", "0", "1", "-1", "a", "nope", "18446744073709551616",
-];
-const PARAMS: &[&str] = &["r", "eq", "ne", "op", "item_name", "value", "l", "message", "stack", "a", "data", "n"];
-const STATICS: &[&str] = &[
-    "/", "/state", "/state/tuple", "/state/map", "/state/closure", "/state/tuple/range", "/state/tuple/concatenate",
-    "/state/object/class", "/state/scalar/value/string/uuid", "/state/scalar/value/bytes/uuid",
-    "/state/scalar/value/id/uuid", "/state/scalar/range", "/state/collection/btree", "/state/collection/tensor/dense",
-    "/state/chain/sync", "/error/bad_request", "/error/nope", "/a/b", "/state/nope", "http://127.0.0.1:1/a",
-    "https://[::1]:65535/x", "http://example.com", "/state/scalar/ref", "/state/scalar/op", "/state/scalar/value",
-];
-const SEGMENTS: &[&str] = &[
-    "state", "scalar", "value", "number", "int", "uint", "float", "complex", "bool", "8", "16", "32", "64", "string",
-    "id", "link", "bytes", "email", "version", "tuple", "none", "map", "closure", "op", "ref", "get", "put", "post",
-    "delete", "if", "case", "while", "after", "before", "with",
-];
-const NAMES: &[&str] = &[
-    "", "a", "a", "a b", "$a", "/a", "a/b", "a..b", "..", "é", "\u{0}", "\n", "\u{202e}x", "😀", "self", "$self", "op",
-    "_return", "_1", "a\"b", "{", "a:b", "0", "-1", "1.2.3", "\u{a0}", "\u{feff}", "in", "\u{7f}", "\\", "a\u{301}",
-];
-const FRAGMENTS: &[&str] = &[
-    "{{", "}}", "{{{", "}}}", "{{#each a}}", "{{/each}}", "{{#if a}}", "{{else}}", "{{/if}}", "{{a}}", "{{{a}}}",
-    "{{a.b}}", "{{../a}}", "{{this}}", "{{@index}}", "{{@root.a}}", "{{> p}}", "{{#> p}}", "{{* d}}", "{{#*inline \"p\"}}",
-    "{{/inline}}", "{{#with a}}", "{{/with}}", "{{lookup a 0}}", "{{! c }}", "{{!-- c --}}", "\\{{a}}", "{{{{raw}}}}",
-    "{{{{/raw}}}}", "{{log a}}", "{{(a)}}", "{{a b=1}}", "{{\"a\"}}", "{{[a b]}}", "{{#a}}", "{{/a}}", "{{~a~}}",
-    "{{^a}}", "{{len a}}", "{{eq a b}}", "{{((((((a))))))}}", "{{a", "é", "<&>", "\n", "{{#each a as |x y|}}",
-];
-/// Text around a place, which nests when it is repeated.
-const NESTS: &[(&str, &str)] = &[
-    ("[", "]"),
-    ("{\"a\":", "}"),
-    ("{\"/state/scalar/op/get\":[\"n\",[[\"r\",", "]]]}"),
-    ("{\"/state/scalar/op/post\":", "}"),
-    ("{\"/state/scalar/ref/if\":[true,", ",1]}"),
-    ("{\"/state/scalar/ref/case\":[", ",[1],[1,2]]}"),
-    ("{\"/state/scalar/ref/after\":[1,", "]}"),
-    ("{\"/state/scalar/ref/op/get\":[", ",1]}"),
-    ("{\"$x/add\":[", "]}"),
-    ("{\"$x/add\":{\"r\":", "}}"),
-    ("{\"/state/scalar/value/number/int/32\":[", "]}"),
-    ("{\"/state/scalar/value/string\":", "}"),
-    ("{\"/state/tuple\":[", "]}"),
-    ("{\"/state/closure\":[{\"a\":1},", "]}"),
-    ("{\"/error/conflict\":[", "]}"),
-    ("{\"http://127.0.0.1:1/a\":[", "]}"),
-];
-
-fn pick<T: Copy>(rng: &mut StdRng, items: &[T]) -> T {
-    items[rng.random_range(0..items.len())]
+#[test]
+fn nested_ops_are_decoded_once() {
+    let open = format!(r#"{{"{POST}":[["_return",{{"$g":{{"x":"#);
+    check_bounded(&format!(r#"[["r",{}]]"#, nest(&open, "1", "}}]]}", 80)));
 }
 
-/// A request. Those that take long are rare.
-pub fn request(rng: &mut StdRng) -> Request {
-    let doc = match rng.random_range(0..4000) {
-        0 => program(endless(rng)),
-        1..20 => return Request::hypothetical(Encoding::Json, nested(rng)),
-        20..40 => program(tower(rng)),
-        40..100 => program(doubled(rng)),
-        100..160 => program(large(rng)),
-        160..500 => program(circle(rng)),
-        500..700 => program(template(rng)),
-        700..1000 => odd_names(rng),
-        1000..1500 => program(class(rng)),
-        1500..2500 => program(method(rng)),
-        2500..3200 => edited(rng),
-        _ => programs::program(&words(rng)),
-    };
-    let encoding = if rng.random_bool(0.2) { Encoding::Tbon } else { Encoding::Json };
-    let mut request = Request::hypothetical(encoding, to_bytes(&doc, encoding));
-    if rng.random_bool(0.1) {
-        damage(rng, &mut request.body);
-    }
-    if rng.random_bool(0.1) {
-        let verb = pick(rng, &[Verb::Get, Verb::Put, Verb::Post, Verb::Delete]);
-        let link = pick(rng, STATICS).parse().unwrap();
-        request.target = Some((verb, link, atom(rng)));
-    }
-    request
-}
-
-fn program(steps: Vec<Doc>) -> Doc {
-    entry("op", Doc::List(steps))
-}
-
-fn words(rng: &mut StdRng) -> Vec<u16> {
-    let count = rng.random_range(0..200);
-    (0..count).map(|_| rng.random()).collect()
-}
-
-/// Something that nobody expects in its place.
-fn atom(rng: &mut StdRng) -> Doc {
-    match rng.random_range(0..24) {
-        0 => Doc::Null,
-        1 => truth(rng.random()),
-        2 => int(pick(rng, &[0, 1, -1, 255, 256, i64::MAX, i64::MIN, i64::MIN + 1, 1 << 53])),
-        3 => Doc::Number(Number::U64(pick(rng, &[1 << 63, u64::MAX]))),
-        4 => float(pick(rng, &[0.0, -0.0, 0.5, 1e300, -1e300, 5e-324, f64::NAN, f64::INFINITY, f64::NEG_INFINITY])),
-        5 => float(f64::from_bits(rng.random())),
-        6 => int(rng.random()),
-        7 | 8 => text(pick(rng, NAMES)),
-        9 => text(pick(rng, FRAGMENTS)),
-        10 => text(pick(rng, &["NaN", "1e999", "-9223372036854775809", "3+4i", " 5 ", "0x10", "true", "1.2.3", "a@b.co"])),
-        11 => nothing(),
-        12 => Doc::Map(vec![]),
-        13 => list([atom(rng)]),
-        14 => list([atom(rng), atom(rng)]),
-        15 => list([atom(rng), atom(rng), atom(rng)]),
-        16 => entry(pick(rng, NAMES), atom(rng)),
-        17 => map([("a", atom(rng)), ("b", atom(rng))]),
-        18 => named(pick(rng, &["x", "y", "nope", "self", "n"])),
-        19 => get_op("n", atom(rng)),
-        20 => post_op(atom(rng)),
-        21 => {
-            let class = pick(rng, &["number/uint/8", "number/int/16", "number/float/32", "number/complex/32", "number"]);
-            typed(class, atom(rng))
-        }
-        22 => typed(pick(rng, &["bytes", "email", "version", "id", "link", "string", "none"]), atom(rng)),
-        _ => entry(pick(rng, STATICS), nothing()),
-    }
-}
-
-/// Arguments in any form, which need not fit what is called.
-fn args(rng: &mut StdRng) -> Doc {
-    match rng.random_range(0..10) {
-        0 => nothing(),
-        1 => Doc::Null,
-        2 | 3 => list([atom(rng)]),
-        4 => list([atom(rng), atom(rng)]),
-        5 => list([atom(rng), atom(rng), atom(rng)]),
-        6 => map([("item_name", atom(rng)), ("value", atom(rng)), ("op", atom(rng))]),
-        7 => entry(pick(rng, PARAMS), atom(rng)),
-        8 => list([list([list([text("in"), atom(rng)]), list([text("ex"), atom(rng)])])]),
-        _ => atom(rng),
-    }
-}
-
-/// Any method on anything.
-fn method(rng: &mut StdRng) -> Vec<Doc> {
-    let mut path = String::new();
-    for _ in 0..rng.random_range(1..3) {
-        match pick(rng, METHODS) {
-            "" => {}
-            name => path = format!("{path}/{name}"),
-        }
-    }
-    let verb = pick(rng, &["get", "put", "post", "delete"]);
-    let result = match rng.random_range(0..6) {
-        0 => flow(&format!("op/{verb}"), list([call("x", &path, nothing()), atom(rng), atom(rng)])),
-        1 => flow(&format!("op/{verb}"), list([atom(rng), args(rng)])),
-        2 => get_op("k", call("k", &path, args(rng))),
-        _ => call("x", &path, args(rng)),
-    };
-    vec![step("x", atom(rng)), step("y", atom(rng)), step("r", result)]
-}
-
-/// Any path of a class, a flow or a method of its own.
-fn class(rng: &mut StdRng) -> Vec<Doc> {
-    let path = match rng.random_range(0..3) {
-        0 => pick(rng, STATICS).to_string(),
-        1 => format!("/state/scalar/ref/{}", pick(rng, SEGMENTS)),
-        _ => {
-            let mut path = String::from(pick(rng, &["/state", "/state/scalar", "/state/scalar/value", ""]));
-            for _ in 0..rng.random_range(1..4) {
-                path = format!("{path}/{}", pick(rng, SEGMENTS));
-            }
-            path
-        }
-    };
-    vec![step("x", atom(rng)), step("y", atom(rng)), step("r", entry(&path, args(rng)))]
-}
-
-/// Steps that need each other, in a circle.
-fn circle(rng: &mut StdRng) -> Vec<Doc> {
-    let count = rng.random_range(1..7);
-    let steps = (0..count).map(|index| {
-        let next = || named(&format!("s{}", (index + 1) % count));
-        let doc = match rng.random_range(0..9) {
-            0 => list([next(), next()]),
-            1 => entry("a", next()),
-            2 => call(&format!("s{}", (index + 1) % count), "/add", list([next()])),
-            3 => flow("if", list([truth(rng.random()), next(), int(1)])),
-            4 => flow("after", list([int(1), next()])),
-            5 => flow("before", list([next(), next()])),
-            6 => flow("with", list([list([next()]), get_op("n", named("n"))])),
-            7 => flow("case", list([int(1), list([next()]), list([next(), int(2)])])),
-            _ => next(),
-        };
-        step(&format!("s{index}"), doc)
-    });
-    let mut steps: Vec<Doc> = steps.collect();
-    steps.push(step("r", list([named("s0"), atom(rng)])));
-    steps
-}
-
-fn template(rng: &mut StdRng) -> Vec<Doc> {
-    let template: String = (0..rng.random_range(1..10)).map(|_| pick(rng, FRAGMENTS)).collect();
-    let data = if rng.random_bool(0.2) { args(rng) } else { map([("a", atom(rng)), ("b", atom(rng))]) };
-    vec![step("x", atom(rng)), step("y", text(&template)), step("r", call("y", "/render", data))]
-}
-
-/// Names that are none, that occur twice, or that somebody else might choke on.
-fn odd_names(rng: &mut StdRng) -> Doc {
-    let mut steps = Vec::new();
-    for _ in 0..rng.random_range(0..4) {
-        let entries = (0..rng.random_range(0..5)).map(|_| (pick(rng, NAMES).into(), atom(rng))).collect();
-        let doc = if rng.random_bool(0.5) { Doc::Map(entries) } else { call(pick(rng, NAMES), "", args(rng)) };
-        steps.push(match rng.random_range(0..8) {
-            0 => doc,
-            1 => list([doc]),
-            2 => list([text(pick(rng, NAMES)), doc, atom(rng)]),
-            3 => list([atom(rng), doc]),
-            _ => step(pick(rng, NAMES), doc),
+#[test]
+fn long_chains_do_not_use_the_stack() {
+    for step in [
+        r#"["a#",{"IF":[{"$c":[]},{"$a%":[]},{"$c":[]}]}]"#,
+        r#"["a#",{"/state/scalar/ref/after":[{"$c":[]},{"$a%":[]}]}]"#,
+    ] {
+        let count = 60_000;
+        let chain = list(count, |i| {
+            step.replace("IF", IF).replace('#', &(count - i).to_string()).replace('%', &(count - i - 1).to_string())
         });
-    }
-    match rng.random_range(0..6) {
-        0 => Doc::List(steps),
-        1 => entry(pick(rng, NAMES), Doc::List(steps)),
-        2 => atom(rng),
-        3 => Doc::Map(vec![("op".into(), Doc::List(steps)), ("op".into(), atom(rng))]),
-        _ => program(steps),
+        check_bounded(&format!(r#"[["c",1],["a0",7],{chain}]"#));
     }
 }
 
-/// A program that made sense until a part of it was replaced.
-fn edited(rng: &mut StdRng) -> Doc {
-    let mut doc = programs::program(&words(rng));
-    let size = count(&doc);
-    for _ in 0..rng.random_range(1..4) {
-        let mut at = rng.random_range(0..size);
-        let other = atom(rng);
-        let Some(node) = node_at(&mut doc, &mut at) else { continue };
-        let old = std::mem::replace(node, Doc::Null);
-        *node = match (rng.random_range(0..4), old) {
-            (0, old) => list([old]),
-            (1, old) => list([old.clone(), old]),
-            (2, Doc::Map(mut entries)) if !entries.is_empty() => {
-                entries[0].0 = pick(rng, STATICS).into();
-                Doc::Map(entries)
-            }
-            _ => other,
-        };
-    }
-    doc
+#[test]
+fn templates_are_bounded() {
+    let template = "{{{b}}}".repeat(2000);
+    let large = "x".repeat(500_000);
+    check(&format!(r#"[["t","{template}"],["r",{{"$t/render":{{"b":"{large}"}}}}]]"#), 400, "larger than");
 }
 
-fn count(doc: &Doc) -> usize {
-    1 + match doc {
-        Doc::List(items) => items.iter().map(count).sum(),
-        Doc::Map(entries) => entries.iter().map(|(_, value)| count(value)).sum(),
-        _ => 0,
-    }
+#[test]
+fn one_instruction_cannot_outlast_the_request() {
+    let contains = list(900, |i| format!(r#"{{"$t/contains":[-{}]}}"#, i + 1));
+    check_bounded(&format!(r#"[["t",{{"{RANGE}":[3000000]}}],["r",[{contains}]]]"#));
+    check_bounded(&format!(
+        r#"[["t",{{"{RANGE}":[1000000]}}],["i",{{"{RANGE}":[500]}}],
+            ["f",{{"/state/scalar/ref/with":[["t"],{{"{GET}":["n",[["_return",{{"$t/hash":[null]}}]]]}}]}}],
+            ["r",{{"$i/map":{{"op":{{"$f":[]}}}}}}]]"#
+    ));
 }
 
-/// The part with the number `at`, counted from the outside in.
-fn node_at<'a>(doc: &'a mut Doc, at: &mut usize) -> Option<&'a mut Doc> {
-    if *at == 0 {
-        return Some(doc);
-    }
-    *at -= 1;
-    match doc {
-        Doc::List(items) => items.iter_mut().find_map(|item| node_at(item, at)),
-        Doc::Map(entries) => entries.iter_mut().find_map(|(_, value)| node_at(value, at)),
-        _ => None,
-    }
+#[test]
+fn compiling_is_bounded() {
+    // Many equal nodes.
+    check_bounded(&format!(r#"[["x",1],["r",[{}]]]"#, list(50_000, |_| r#"{"$x":[]},null"#.into())));
+    // Constants that would be large.
+    let ranges = list(400, |i| format!(r#"{{"{RANGE}":[[{i},3000000]]}}"#));
+    check_bounded(&format!(
+        r#"[["f",{{"{GET}":["n",[["_return",{{"{IF}":[{{"$n":[]}},1,[{ranges}]]}}]]]}}],["r",{{"$f":[1]}}]]"#
+    ));
+    // A large op that is called often.
+    let body = list(20_000, |i| format!(r#"["s{}",{{"$s{i}/add":[1]}}]"#, i + 1));
+    let calls = list(1000, |_| r#"{"$f":[1]}"#.into());
+    check_bounded(&format!(r#"[["f",{{"{GET}":["s0",[{body}]]}}],["r",[{calls}]]]"#));
+    // Many calls of what is not known.
+    let calls = list(20_000, |i| format!(r#"{{"$p":[{i}]}}"#));
+    check_bounded(&format!(
+        r#"[["f",{{"{POST}":[["_return",[{calls}]]]}}],["p",{{"{GET}":["n",[["_return",{{"$n":[]}}]]]}}],["r",{{"$f":{{"p":{{"$p":[]}}}}}}]]"#
+    ));
 }
 
-/// A body that nests about as deep as is allowed, or much deeper.
-fn nested(rng: &mut StdRng) -> Vec<u8> {
-    let (open, close) = pick(rng, NESTS);
-    let levels = open.matches(['[', '{']).count();
-    let depth = match rng.random_range(0..10) {
-        0 => 50_000,
-        _ => rng.random_range(495..520) / levels,
-    };
-    let (open, close) = (open.repeat(depth), close.repeat(depth));
-    format!("{{\"op\":[[\"x\",1],[\"r\",{open}1{close}]]}}").into_bytes()
+#[test]
+fn memory_is_bounded() {
+    let ranges = list(30, |i| format!(r#"["t{i}",{{"{RANGE}":[3000000]}}]"#));
+    let names = list(30, |i| format!(r#"{{"$t{i}/len":[]}}"#));
+    let all = list(30, |i| format!(r#"{{"$t{i}":[]}}"#));
+    check_bounded(&format!(r#"[{ranges},["n",[{names}]],["r",{{"/state/scalar/ref/after":[{{"$n":[]}},[{all}]]}}]]"#));
+    let unused = list(5_000, |i| format!(r#"["u{}",{{"$u{i}/add":[1]}}]"#, i + 1));
+    check_bounded(&format!(
+        r#"[["f",{{"{POST}":[["u0",1],{unused},["m",{{"$n/sub":[1]}}],["_return",{{"{IF}":[{{"$n/gt":[0]}},{{"$f":{{"n":{{"$m":[]}},"f":{{"$f":[]}}}}}},{{"$u5000":[]}}]}}]]}}],
+            ["r",{{"$f":{{"n":5000,"f":{{"$f":[]}}}}}}]]"#
+    ));
 }
 
-/// Steps that nest a tuple about as deep as is allowed.
-fn tower(rng: &mut StdRng) -> Vec<Doc> {
-    let mut steps = vec![step("s0", atom(rng))];
-    let height = rng.random_range(1015..1030);
-    for index in 1..=height {
-        let below = named(&format!("s{}", index - 1));
-        steps.push(step(&format!("s{index}"), if rng.random() { list([below]) } else { entry("a", below) }));
-    }
-    steps.push(step("r", call(&format!("s{height}"), pick(rng, &["", "/hash", "/copy", "/eq"]), args(rng))));
-    steps
+#[test]
+fn recursion_ends() {
+    check(
+        &format!(
+            r#"[["f",{{"{POST}":[["_return",{{"$f":{{"f":{{"$f":[]}}}}}}]]}}],["r",{{"$f":{{"f":{{"$f":[]}}}}}}]]"#
+        ),
+        400,
+        "calls nest deeper",
+    );
 }
 
-/// Steps that double something, mostly far beyond what is allowed.
-fn doubled(rng: &mut StdRng) -> Vec<Doc> {
-    let rounds = match rng.random_range(0..200) {
-        0 => rng.random_range(15..23),
-        1..40 => rng.random_range(1..13),
-        _ => rng.random_range(40..64),
-    };
-    let mut steps = vec![step("s0", list([atom(rng), int(1)]))];
-    let how = rng.random_range(0..4);
-    for index in 1..=rounds {
-        let below = || named(&format!("s{}", index - 1));
-        let doc = match how {
-            0 => list([below(), below()]),
-            1 => map([("a", below()), ("b", below())]),
-            2 => entry("/state/tuple/concatenate", map([("l", below()), ("r", below())])),
-            _ => call(&format!("s{}", index - 1), "/append", list([below()])),
-        };
-        steps.push(step(&format!("s{index}"), doc));
-    }
-    let path = pick(rng, &["", "/hash", "/len", "/eq", "/copy", "/class", "/zip", "/contains"]);
-    steps.push(step("r", call(&format!("s{rounds}"), path, list([named(&format!("s{rounds}"))]))));
-    steps
+#[test]
+fn depth_counts_calls_and_not_what_is_unfinished() {
+    let chain = list(12_000, |i| {
+        format!(r#"["a{}",{{"{IF}":[{{"$c":[]}},[{{"$a{i}/add":[1]}},{{"$a{i}":[]}}],{{"$c":[]}}]}}]"#, i + 1)
+    });
+    let picks = format!(r#"["a0",[0]],{}"#, chain.replace("/add\":[1]}", "\":[]}"));
+    check_bounded(&format!(r#"[["c",false],{picks}]"#));
 }
 
-/// Long texts, ranges and lists.
-fn large(rng: &mut StdRng) -> Vec<Doc> {
-    let long = match rng.random_range(0..3) {
-        0 => text(&pick(rng, FRAGMENTS).repeat(rng.random_range(1..2000))),
-        1 => list((0..rng.random_range(0..2000)).map(|_| int(1)).collect::<Vec<_>>()),
-        _ => {
-            let stop = pick(rng, &[1000, 3000, 1_000_000_000, i64::MAX, i64::MIN, -1000]);
-            let step = pick(rng, &[1, 7, 0, -1, i64::MAX]);
-            entry("/state/tuple/range", list([list([int(pick(rng, &[0, -5, i64::MIN])), int(stop), int(step)])]))
+#[test]
+fn requests_that_are_compiled_at_once_do_not_meet() {
+    let host = Host::start(&[]);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let host = &host;
+            scope.spawn(move || {
+                for i in 0..100 {
+                    // Each has names of its own, so that each is compiled.
+                    let x = format!("x{thread}_{i}");
+                    let items = list(1 + i % 7, |_| format!(r#"{{"${x}":[]}},null,{{"${x}/is_none":[null]}}"#));
+                    let (status, reply) = host.hypothetical(&format!(r#"[["{x}",{i}],["r",[{items}]]]"#));
+                    let expected = format!("[{}]\n", list(1 + i % 7, |_| format!("{i},null,false")));
+                    assert_eq!((status, reply), (200, expected));
+                }
+            });
         }
-    };
-    let op = get_op("n", call("n", &format!("/{}", pick(rng, METHODS).replace('/', "")), list([named("n")])));
-    let r = match rng.random_range(0..4) {
-        0 => call("x", "/map", entry("op", op)),
-        1 => call("x", "/filter", entry("op", op)),
-        2 => call("x", "/render", map([("a", named("x")), ("b", named("x"))])),
-        _ => call("x", &format!("/{}", pick(rng, METHODS)), list([named("x")])),
-    };
-    vec![step("x", long), step("r", r)]
+    });
 }
 
-/// Programs that do not end by themselves in the time that they have.
-fn endless(rng: &mut StdRng) -> Vec<Doc> {
-    let again = get_op("i", call("i", "/add", list([int(0)])));
-    match rng.random_range(0..5) {
-        0 => vec![step("r", flow("while", list([get_op("i", truth(true)), again, int(0)])))],
-        1 => {
-            let double = entry("/state/tuple/concatenate", map([("l", named("i")), ("r", named("i"))]));
-            let start = list([int(1)]);
-            vec![step("r", flow("while", list([get_op("i", truth(true)), get_op("i", double), start])))]
-        }
-        2 => {
-            let itself = call("f", "", map([("f", named("f"))]));
-            let branch = pick(rng, &["after", "before"]);
-            let op = post_op(flow(branch, list([int(1), list([itself.clone(), itself.clone()])])));
-            vec![step("f", op), step("r", itself)]
-        }
-        3 => {
-            let range = entry("/state/tuple/range", list([int(1000)]));
-            let inner = call("t", "/map", entry("op", get_op("n", named("n"))));
-            let middle = flow("with", list([list([named("t")]), get_op("n", inner)]));
-            let outer = get_op("n", call("t", "/map", entry("op", named("g"))));
-            let outer = flow("with", list([list([named("t"), named("g")]), outer]));
-            vec![step("t", range), step("g", middle), step("r", call("t", "/map", entry("op", outer)))]
-        }
-        _ => {
-            let mut steps = vec![step("f0", again)];
-            for index in 1..40 {
-                let below = format!("f{}", index - 1);
-                let twice = call(&below, "", list([call(&below, "", list([named("i")]))]));
-                steps.push(step(&format!("f{index}"), flow("with", list([list([named(&below)]), get_op("i", twice)]))));
-            }
-            steps.push(step("r", call("f39", "", list([int(1)]))));
-            steps
-        }
-    }
+#[test]
+fn a_put_op_needs_two_names() {
+    check(
+        r#"[["f",{"/state/scalar/op/put":["k","k",[["_return",{"$y":[]}]]]}],["r",{"$f":[1,2]}]]"#,
+        400,
+        "both named k",
+    );
 }
 
-/// Changes a few bytes.
-pub fn damage(rng: &mut StdRng, body: &mut Vec<u8>) {
-    for _ in 0..rng.random_range(1..4) {
-        if body.is_empty() {
-            return;
-        }
-        let at = rng.random_range(0..body.len());
-        match rng.random_range(0..4) {
-            0 => body[at] = rng.random(),
-            1 => body.insert(at, pick(rng, b"[]{}\",:0123456789.eE+-$/\\ntf ")),
-            2 => {
-                body.remove(at);
-            }
-            _ => body.truncate(at + 1),
-        }
-    }
+#[test]
+fn an_error_is_raised_though_its_message_is_missing() {
+    let op = format!(r#"{{"{POST}":[["_return",{{"/error/conflict":[{{"$msg":[]}}]}}]]}}"#);
+    check(&format!(r#"[["f",{op}],["r",{{"$f":{{}}}}]]"#), 409, "msg");
+    check(&format!(r#"[["g",{{"f":{op}}}],["r",{{"$g/f":{{}}}}]]"#), 409, "msg");
+}
+
+#[test]
+fn a_case_that_is_folded_compares_as_one_that_is_run() {
+    let case = r#"{"/state/scalar/ref/case":[{"a":1},[{"a":1}],["one","other"]]}"#;
+    check(&format!(r#"[["r",{case}]]"#), 400, "a case compares values");
+    check(
+        &format!(r#"[["f",{{"{GET}":["n",[["_return",{case}]]]}}],["r",{{"$f":[1]}}]]"#),
+        400,
+        "a case compares values",
+    );
 }

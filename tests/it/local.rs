@@ -22,7 +22,8 @@ impl Gateway for NoNetwork {
     }
 
     fn call<'a>(&'a self, _: &'a Txn, link: &'a Link, _: RemoteArgs) -> BoxFuture<'a, Result<State>> {
-        Box::pin(std::future::ready(Err(Error::bad_gateway(format!("{link} cannot be reached")))))
+        let reply: Result<State> = Err(Error::bad_gateway(format!("{link} cannot be reached")));
+        Box::pin(std::future::ready(reply))
     }
 }
 
@@ -44,14 +45,16 @@ impl Local {
     }
 
     /// Runs a program.
-    pub fn run(&self, program: &Arc<Program>) -> Result<State> {
+    pub fn run(&self, program: Program) -> Result<State> {
         let txn = self.txn();
-        self.runtime.block_on(self.kernel.run(&txn, program))
+        let prepared = self.kernel.prepare(program)?;
+        self.runtime.block_on(self.kernel.run(&txn, &prepared))
     }
 
     /// Explains a program.
-    pub fn explain(&self, program: &Arc<Program>, analyze: bool) -> Result<Explanation> {
+    pub fn explain(&self, program: Program, analyze: bool) -> Result<Explanation> {
         let txn = self.txn();
-        self.runtime.block_on(self.kernel.explain(&txn, program, analyze))
+        let prepared = self.kernel.prepare(program)?;
+        self.runtime.block_on(self.kernel.explain(&txn, &prepared, analyze))
     }
 }

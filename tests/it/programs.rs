@@ -1,8 +1,8 @@
 //! Programs at random, of which many have a value.
 //!
 //! A [`Writer`] takes its decisions from a list of words; past its end, it takes the simplest. So a shorter list, and
-//! smaller words, make a smaller program, and `proptest` shrinks a program by shrinking the list. Names are chosen by what
-//! they stand for, so that most programs make sense. Now and then a name or an argument is chosen badly.
+//! smaller words, make a smaller program, and `proptest` shrinks a program by shrinking the list. Names are chosen by
+//! what they stand for, so that most programs make sense. Now and then a name or an argument is chosen badly.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +13,7 @@ use tinychain::error::Result;
 use tinychain::server::codec::json;
 use tinychain::value::{Doc, Number};
 
-use crate::docs::{
-    call, entry, float, flow, int, list, map, named, nothing, op, step, text, to_json, truth, typed,
-};
+use crate::docs::{call, entry, float, flow, int, list, map, named, nothing, op, step, text, to_json, truth, typed};
 
 mod calls;
 
@@ -39,8 +37,8 @@ impl Source {
     }
 
     /// Decodes the program. Each time it is another, as ops remember what they were compiled to.
-    pub fn program(&self) -> Result<Arc<Program>> {
-        Program::hypothetical(&self.0).map(Arc::new)
+    pub fn program(&self) -> Result<Program> {
+        Program::hypothetical(&self.0)
     }
 
     /// The same program with other literals of the same classes.

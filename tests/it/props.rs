@@ -1,4 +1,4 @@
-//! Properties of programs at random. `PROPTEST_CASES` says how many, `PROPTEST_RNG_SEED` which; a failure prints both the
+//! Properties of programs at random. `PROPTEST_CASES` says how many, `PROPTEST_RNG_SEED` which. A failure prints the
 //! seed and the smallest program that fails.
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn local(optimizer: Optimizer) -> Local {
 }
 
 fn run(local: &Local, source: &Source) -> Result<State> {
-    local.run(&source.program()?)
+    local.run(source.program()?)
 }
 
 /// Whether two states are the same, in class and bits; of NaN there is but one.
@@ -160,9 +160,9 @@ fn explain_shows_every_program_and_changes_none() {
         let expected = run(&local(Optimizer::default()), &source);
         let Ok(program) = source.program() else { return Ok(()) };
         let local = local(Optimizer::default());
-        let plan = local.explain(&program, false).map_err(failed)?;
+        let plan = local.explain(program.clone(), false).map_err(failed)?;
         check_forms(&plan)?;
-        let analyzed = local.explain(&program, true);
+        let analyzed = local.explain(program, true);
         let result = analyzed.as_ref().map(|shown| shown.result.clone().unwrap_or(State::NONE)).map_err(Clone::clone);
         compare("EXPLAIN ANALYZE", &expected, &result)?;
         analyzed.map_or(Ok(()), |shown| check_forms(&shown))
