@@ -207,16 +207,11 @@ impl Error {
         self
     }
 
-    /// Adds the enclosing segment of the place in the request.
+    /// Adds the enclosing segment of the place in the request. A `/` in it is written `~1`, as in a JSON Pointer (RFC 6901).
     #[must_use]
     pub fn within(mut self, segment: impl fmt::Display) -> Self {
-        self.0.at.push(segment.to_string());
+        self.0.at.push(segment.to_string().replace('/', "~1"));
         self
-    }
-
-    /// Whether the same transaction may succeed when it is tried again.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, Kind::Conflict | Kind::Unavailable)
     }
 }
 
@@ -241,8 +236,8 @@ mod tests {
 
     #[test]
     fn a_place_reads_from_the_outside_in() {
-        let error = Error::bad_request("no").within(1).within("if").within(3).within("op");
-        assert_eq!(error.at().as_deref(), Some("/op/3/if/1"));
+        let error = Error::bad_request("no").within(1).within("if").within("int/32").within(3).within("op");
+        assert_eq!(error.at().as_deref(), Some("/op/3/int~132/if/1"));
     }
 
     #[test]

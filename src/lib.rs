@@ -11,6 +11,8 @@
 //! What all of them share is the vocabulary: [`error`], [`value`], [`txn`], [`limits`] and [`env`]. `storage` owns the
 //! data directory. ARCHITECTURE.md has the map and the reasons.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests use the real time"))]
+
 pub mod compiler;
 pub mod env;
 pub mod error;

@@ -10,6 +10,13 @@
 //! `request` (long requests on one connection) and `start` (time to start, and memory). Nothing here passes or fails by
 //! its time; a wrong reply ends the run, since its figures would mean nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program that measures and prints"
+)]
+
 mod bare;
 mod client;
 mod fold;
@@ -139,5 +146,5 @@ fn machine() -> String {
 fn profile() -> String {
     let exe = std::env::current_exe().unwrap_or_default();
     let folder = exe.ancestors().nth(2).and_then(|path| path.file_name());
-    folder.map_or("unknown".into(), |name| name.to_string_lossy().into_owned())
+    folder.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned())
 }

@@ -216,7 +216,7 @@ impl<'a> Builder<'a> {
 
     fn add(&mut self, op: Op, operands: &[NodeId], place: &Place<'a>) -> Result<NodeId> {
         self.cx.tick()?;
-        if self.graph.len() >= self.cx.nodes_max {
+        if self.graph.node_count() >= self.cx.nodes_max {
             return Err(Error::too_large(format!("the program has more than {} nodes", self.cx.nodes_max)));
         }
         Ok(self.graph.add(op, operands, place.trail.clone()))

@@ -98,7 +98,7 @@ fn decode_name(doc: &Doc) -> Result<Id> {
 fn decode_step(doc: &Doc) -> Result<(Option<Id>, Expr)> {
     if let Some(name) = step_name(doc) {
         let Doc::List(pair) = doc else { return Err(Error::internal("a named step is a pair")) };
-        return Ok((Some(name), decode(&pair[1]).map_err(|error| error.within(1))?));
+        return Ok((Some(name), decode(&pair[1])?));
     }
     match doc {
         Doc::List(items) if matches!(items.first(), Some(Doc::String(_))) => {
@@ -178,7 +178,7 @@ fn decode_entry(entry: &(Arc<str>, Doc)) -> Result<Expr> {
         return decode_reference(subject, value).map_err(|error| error.within(key));
     }
     if let Some(class) = Class::at(key) {
-        return decode_typed(class, value).map_err(|error| error.within(class.short()));
+        return decode_typed(class, value).map_err(|error| error.within(class.short().trim_start_matches("ref/")));
     }
     if key.starts_with("/state/scalar/ref/") {
         return Err(Error::bad_request(format!("there is no reference {key}")).within(key));
@@ -487,4 +487,79 @@ fn decode_closure(doc: &Doc) -> Result<Expr> {
     let context = cast::to_map(&context)
         .ok_or_else(|| Error::bad_request(format!("a closure captures a map, not a {}", context.class())).within(0))?;
     Ok(Expr::Literal(State::Closure(Arc::new(Closure { context, op }))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::encode::expr_to_json;
+
+    fn doc(text: &str) -> Doc {
+        fn convert(json: serde_json::Value) -> Doc {
+            use serde_json::Value as Json;
+            match json {
+                Json::Null => Doc::Null,
+                Json::Bool(value) => Doc::Number(crate::value::Number::Bool(value)),
+                Json::Number(n) => Doc::Number(match n.as_i64() {
+                    Some(n) => crate::value::Number::I64(n),
+                    None => crate::value::Number::F64(n.as_f64().unwrap()),
+                }),
+                Json::String(text) => Doc::String(text.into()),
+                Json::Array(items) => Doc::List(items.into_iter().map(convert).collect()),
+                Json::Object(entries) => {
+                    Doc::Map(entries.into_iter().map(|(key, value)| (key.into(), convert(value))).collect())
+                }
+            }
+        }
+        convert(serde_json::from_str(text).unwrap())
+    }
+
+    /// Decodes a text and writes it again, in the form of client 0.17.
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(
+            decode(&doc(text)).map(|expr| expr_to_json(&expr)).map_err(|error| error.to_string()),
+            Ok(expected.into())
+        );
+    }
+
+    /// Where the fault of a list of steps is.
+    #[track_caller]
+    fn check_place(steps: &str, place: &str) {
+        assert_eq!(decode_steps(&doc(steps)).unwrap_err().at().as_deref(), Some(place));
+    }
+
+    #[test]
+    fn all_forms_of_an_argument_mean_the_same() {
+        check(r#"{"$x/add":5}"#, r#"{"$x/add":[5]}"#);
+        check(r#"{"$x/add":[5]}"#, r#"{"$x/add":[5]}"#);
+        check(r#"{"/state/scalar/ref/op/get":["$x/add",5]}"#, r#"{"$x/add":[5]}"#);
+        check(r#"{"$x":null}"#, r#"{"$x":[]}"#);
+        check(r#"{"/state/scalar/ref/id":"$x"}"#, r#"{"$x":[]}"#);
+        check(r#"{"/state/scalar/ref/if":[true,1]}"#, r#"{"/state/scalar/ref/if":[true,1,null]}"#);
+    }
+
+    #[test]
+    fn an_id_is_the_parameters_that_it_reads_like() {
+        check(r#"{"x":[]}"#, r#"{"x":[]}"#);
+        check(r#"{"$f":{"x":[]}}"#, r#"{"$f":{"x":[]}}"#);
+    }
+
+    #[test]
+    fn unnamed_steps_run_before_the_last() {
+        check(
+            r#"{"/state/scalar/op/post":[{"$x/y":[1]},{"$z":[]}]}"#,
+            r#"{"/state/scalar/op/post":[["_1",{"$x/y":[1]}],["_return",{"/state/scalar/ref/after":[[{"$_1":[]}],{"$z":[]}]}]]}"#,
+        );
+    }
+
+    #[test]
+    fn errors_say_where() {
+        check_place(r#"[["a",1],["b",{"/state/scalar/ref/if":5}]]"#, "/1/if");
+        check_place(
+            r#"[["r",[1,{"/state/scalar/ref/if":[true,{"/state/scalar/value/number/int/32":"x"}]}]]]"#,
+            "/0/1/if/1/int~132",
+        );
+        check_place(r#"[["f",{"/state/scalar/op/get":["n",[["a b",1]]]}]]"#, "/0/op~1get/1/0");
+    }
 }

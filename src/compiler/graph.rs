@@ -176,7 +176,7 @@ impl OpGraph {
     }
 
     /// The number of nodes.
-    pub fn len(&self) -> usize {
+    pub fn node_count(&self) -> usize {
         self.graph.node_count()
     }
 
@@ -333,11 +333,6 @@ impl OpGraph {
         self.graph.remove_node(id);
     }
 
-    /// Makes the error that a node raises name the given step.
-    pub fn set_trail(&mut self, id: NodeId, trail: Option<Arc<Trail>>) {
-        self.graph[id].trail = trail;
-    }
-
     /// The index of the parameter `name`, which is added if it is new.
     pub fn input(&mut self, name: &Id) -> u32 {
         let index = self.inputs.iter().position(|input| input == name).unwrap_or_else(|| {
@@ -350,7 +345,7 @@ impl OpGraph {
     /// The nodes that the result may need, each after its operands, in an order that depends on nothing but the graph.
     pub fn topological(&self) -> Vec<NodeId> {
         let mut done = vec![false; self.graph.node_indices().map(|id| id.index() + 1).max().unwrap_or(0)];
-        let mut order = Vec::with_capacity(self.len());
+        let mut order = Vec::with_capacity(self.node_count());
         let mut stack = vec![(self.root, false)];
         while let Some((id, expanded)) = stack.pop() {
             if expanded {

@@ -49,7 +49,7 @@ impl<K: Eq + Hash> Kept<K> {
     }
 
     fn put(&mut self, key: K, key_bytes: u64, unit: &Arc<Unit>) {
-        let bytes = key_bytes + unit.graph().len() as u64 * NODE_BYTES;
+        let bytes = key_bytes + unit.graph().node_count() as u64 * NODE_BYTES;
         if bytes > UNIT_BYTES_MAX {
             return;
         }

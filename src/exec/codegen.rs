@@ -1,6 +1,7 @@
 //! Plans become code.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::unit::{Instr, Register, Site, Source, Sources, Unit};
 use crate::compiler::methods::{Bound, bind};
@@ -220,11 +221,11 @@ impl<'a> Generator<'a> {
             }
             Op::Map(names) => {
                 let values = self.sources(&operands);
-                self.emit(Instr::Map { dst, names: names.clone(), values });
+                self.emit(Instr::Map { dst, names: Arc::clone(names), values });
             }
             Op::With(names) => {
                 let sources = self.sources(&operands);
-                self.emit(Instr::With { dst, names: names.clone(), sources });
+                self.emit(Instr::With { dst, names: Arc::clone(names), sources });
             }
             Op::Key => {
                 let source = self.source(operands[0]);
@@ -329,7 +330,7 @@ impl<'a> Generator<'a> {
             (Target::Static(_), Some(Ok(Bound::Unary(body)))) => Instr::Unary { dst, body, source: sources[0] },
             // Also if the call does not fit the method: then the machine finds out whether it can be read otherwise.
             (Target::Value(path), None | Some(Err(_))) => {
-                let site = Box::new(Site::new(path.clone(), shape.clone()));
+                let site = Box::new(Site::new(Arc::clone(path), shape.clone()));
                 Instr::Call { dst, site, subject: sources[0], args: sources[1..].into() }
             }
             (Target::Cast(class), _) => Instr::Cast { dst, class: *class, key: sources[0] },

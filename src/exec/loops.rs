@@ -17,8 +17,14 @@ pub(super) enum Loop {
 /// The names of the parameters of a fold's op: those of the state's entries and the item's.
 pub(super) struct FoldParams {
     item_name: Id,
-    /// The names of the last state's entries, and all names: the next state most likely has the same.
-    last: Option<(Arc<[Id]>, Arc<[Id]>)>,
+    /// The names of the last state's entries: the next state most likely has the same.
+    last: Option<Names>,
+}
+
+/// The names of a state's entries, and those with the item's.
+struct Names {
+    of_state: Arc<[Id]>,
+    with_item: Arc<[Id]>,
 }
 
 impl FoldParams {
@@ -37,12 +43,12 @@ impl FoldParams {
         values.insert(position, item.clone());
         let keys = state.shared_keys();
         let names = match &self.last {
-            Some((last, names)) if Arc::ptr_eq(last, &keys) => Arc::clone(names),
+            Some(last) if Arc::ptr_eq(&last.of_state, &keys) => Arc::clone(&last.with_item),
             _ => {
                 let mut names = keys.to_vec();
                 names.insert(position, self.item_name.clone());
                 let names: Arc<[Id]> = names.into();
-                self.last = Some((keys, Arc::clone(&names)));
+                self.last = Some(Names { of_state: keys, with_item: Arc::clone(&names) });
                 names
             }
         };

@@ -1,5 +1,7 @@
 //! Runs straight-line code: the inner loop of the executor.
 
+use std::sync::Arc;
+
 use super::unit::{Instr, Register, Source, Unit};
 use crate::compiler::methods::{Bound, Receiver};
 use crate::error::{Error, Result};
@@ -133,7 +135,7 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, budget: &mut Bu
             Instr::Tuple { dst, items } => (*dst, Tuple::try_new(copy_all(unit, slots, items)?)?.into()),
             Instr::Map { dst, names, values } => {
                 let values: Box<[State]> = copy_all(unit, slots, values)?.into();
-                (*dst, Map::from_sorted(names.clone(), values)?.into())
+                (*dst, Map::from_sorted(Arc::clone(names), values)?.into())
             }
             Instr::With { dst, names, sources } => (*dst, close(unit, slots, names, sources)?),
             Instr::Key { dst, source } => {
@@ -208,22 +210,22 @@ pub(super) fn copy_all(unit: &Unit, slots: &[Slot], sources: &[Source]) -> Resul
     Ok(states)
 }
 
-fn close(unit: &Unit, slots: &[Slot], names: &std::sync::Arc<[crate::value::Id]>, sources: &[Source]) -> Result<State> {
+fn close(unit: &Unit, slots: &[Slot], names: &Arc<[crate::value::Id]>, sources: &[Source]) -> Result<State> {
     let mut states = copy_all(unit, slots, sources)?;
     let (op, context) = match states.pop() {
-        Some(State::Op(op)) => (op, Map::from_sorted(names.clone(), states.into())?),
+        Some(State::Op(op)) => (op, Map::from_sorted(Arc::clone(names), states.into())?),
         // A closure of a closure: what was captured first stays, unless it is captured again.
         Some(State::Closure(inner)) => {
             let inner_entries = inner.context.iter().map(|(name, state)| (name.clone(), state.clone()));
             let entries = inner_entries.chain(names.iter().cloned().zip(states));
-            (inner.op.clone(), Map::try_new(entries)?)
+            (Arc::clone(&inner.op), Map::try_new(entries)?)
         }
         other => {
             let class = other.map_or(crate::value::Class::None, |state| state.class());
             return Err(Error::bad_request(format!("a closure needs an op, not a {class}")));
         }
     };
-    Ok(State::Closure(std::sync::Arc::new(Closure { context, op })))
+    Ok(State::Closure(Arc::new(Closure { context, op })))
 }
 
 /// The message of an error that a program raises.

@@ -38,10 +38,10 @@ impl Trace {
         let control = step::run(unit, slots, pc, &mut one)?;
         budget.fuel = budget.fuel.saturating_sub(1);
         budget.bytes += one.bytes;
-        if let (Control::Fuel, Some(dst)) = (&control, unit.code[at as usize].dst()) {
-            if let Slot::Done(state) = &slots[dst as usize] {
-                self.note(unit, at, state, clock.now() - began);
-            }
+        if let (Control::Fuel, Some(dst)) = (&control, unit.code[at as usize].dst())
+            && let Slot::Done(state) = &slots[dst as usize]
+        {
+            self.note(unit, at, state, clock.now() - began);
         }
         Ok(control)
     }

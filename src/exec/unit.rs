@@ -230,7 +230,7 @@ impl Unit {
         let mut contexts: Vec<String> = Vec::new();
         let mut node = self.nodes[pc as usize];
         // Users lead to the head of the region, since whatever was computed was needed for it.
-        for _ in 0..graph.len() {
+        for _ in 0..graph.node_count() {
             if let Some(trail) = &graph.node(node).trail {
                 let own: Vec<String> = trail.contexts().collect();
                 if !contexts.ends_with(&own) {

@@ -41,9 +41,16 @@ impl Optimizer {
         Self { rules: vec![], merges_regions: false }
     }
 
+    /// The names of all rules, and what each does.
+    pub fn reference() -> Vec<(&'static str, &'static str)> {
+        let merge =
+            (MERGE_REGIONS, "computes what always runs together as one region, rather than each node by itself");
+        rules::default_rules().iter().map(|rule| (rule.name(), rule.describe())).chain([merge]).collect()
+    }
+
     /// The names of all rules.
     pub fn names() -> Vec<&'static str> {
-        rules::default_rules().iter().map(|rule| rule.name()).chain([MERGE_REGIONS]).collect()
+        Self::reference().into_iter().map(|(name, _)| name).collect()
     }
 
     /// An optimizer with only the rules for whose names `keep` is true.

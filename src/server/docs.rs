@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 
 use super::routes::ROUTES;
 use crate::compiler;
+use crate::planner::Optimizer;
 
 /// The page.
 pub(super) static PAGE: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(page()));
@@ -30,8 +31,8 @@ h1, h2, h3 { line-height: 1.2; }
 <body>
 "#;
 
-const INTRODUCTION: &str = r##"<p>This host is a transactional database and application server. You post a program as JSON; the host compiles it
-to a graph, runs what the result needs, and replies with the result. The same interface is described for tools in
+const INTRODUCTION: &str = r##"<p>This host runs programs: you post one as JSON, and the host compiles it to a graph, runs
+what the result needs, and replies with the result. The same interface is described for tools in
 <a href="/openapi.json">/openapi.json</a>. Measurements are in <a href="/metrics">/metrics</a>.</p>
 
 <h2 id="first">First commands</h2>
@@ -66,7 +67,12 @@ fn page() -> String {
     page.push_str(
         "</table>\n<p>Every other path is a link to a class, a method, or something that was installed.</p>\n",
     );
-    page.push_str("<h2 id=\"methods\">Methods</h2>\n");
+    page.push_str("<h2 id=\"rules\">Rules of the optimizer</h2>\n");
+    page.push_str("<p>Each can be left out of an explanation with <code>without=name</code>.</p>\n<table>\n");
+    for (name, description) in Optimizer::reference() {
+        let _ = writeln!(page, "<tr><td><code>{name}</code></td><td>{}</td></tr>", escape(description));
+    }
+    page.push_str("</table>\n<h2 id=\"methods\">Methods</h2>\n");
     page.push_str(&compiler::reference_html());
     page.push_str("\n</body>\n</html>\n");
     page

@@ -57,6 +57,7 @@ pub(super) struct Host {
 }
 
 impl Host {
+    #[expect(clippy::disallowed_methods, reason = "the nonce that tells this host from others is drawn once")]
     fn new(config: &Config, listen: SocketAddr) -> Self {
         let limits = config.limits();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -171,7 +171,7 @@ impl Class {
     pub fn short(self) -> &'static str {
         let path = self.path();
         let prefixes = ["/state/scalar/value/number/", "/state/scalar/value/", "/state/scalar/", "/state/"];
-        prefixes.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(&path[1..])
+        prefixes.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or_else(|| &path[1..])
     }
 
     /// Whether every instance of this class is a number.

@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::class::Ref;
 use super::{Args, Class, Closure, Expr, Flow, Id, Number, OpDef, OpKind, State, Step, Subject, Value};
 
 /// Receives the parts of a document in order.
@@ -209,7 +210,7 @@ fn encode_call(subject: &Subject, args: &Args, out: &mut impl Encoder) {
 
 /// Writes `{"/state/scalar/ref/op/<verb>": [subject, …]}`.
 fn encode_call_in_full(subject: &Subject, args: &Args, out: &mut impl Encoder) {
-    entry(out, Class::Ref(super::class::Ref::Op(args.verb())).path(), |out| {
+    entry(out, Class::Ref(Ref::Op(args.verb())).path(), |out| {
         out.begin_list();
         out.item();
         match subject {
@@ -234,8 +235,7 @@ fn encode_call_in_full(subject: &Subject, args: &Args, out: &mut impl Encoder) {
 }
 
 fn encode_flow(flow: &Flow, out: &mut impl Encoder) {
-    let path = |name: super::class::Ref| Class::Ref(name).path();
-    use super::class::Ref;
+    let path = |name: Ref| Class::Ref(name).path();
     match flow {
         Flow::After { when, then } => {
             entry(out, path(Ref::After), |out| list(out, &[when, then], |e, out| encode_expr(e, out)));

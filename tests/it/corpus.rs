@@ -132,10 +132,10 @@ fn compare_error(case: &Map<String, Value>, found: &Value) -> Result<(), String>
             return Err(format!("{detail} has not the message {message:?}"));
         }
     }
-    if let Some(stack) = case.get("stack") {
-        if detail.get("stack") != Some(stack) {
-            return Err(format!("{detail} has not the stack {stack}"));
-        }
+    if let Some(stack) = case.get("stack")
+        && detail.get("stack") != Some(stack)
+    {
+        return Err(format!("{detail} has not the stack {stack}"));
     }
     Ok(())
 }

@@ -1,5 +1,12 @@
 //! The integration tests, in one binary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests fail loudly, and in real time"
+)]
+
 mod attacks;
 mod corpus;
 mod docs;

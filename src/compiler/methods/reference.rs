@@ -30,7 +30,7 @@ pub fn reference_markdown() -> String {
 pub fn reference_html() -> String {
     let mut text = String::new();
     for (title, methods) in sections() {
-        let _ = write!(text, "<h2>{title}</h2>\n");
+        let _ = writeln!(text, "<h2>{title}</h2>");
         for method in methods {
             let (program, reply) = method.example;
             let _ = write!(

@@ -52,7 +52,7 @@ impl Inline<'_> {
             let is_small = (1..=BODY_NODES_MAX).contains(&op.steps.len()) && op.weight <= BODY_BYTES_MAX;
             // An op that cannot be compiled is an error only if it is called.
             let body = is_small.then(|| build_op(op, build).ok()).flatten();
-            body.filter(|body| body.len() <= BODY_NODES_MAX && !body.has_recalls()).map(Rc::new)
+            body.filter(|body| body.node_count() <= BODY_NODES_MAX && !body.has_recalls()).map(Rc::new)
         });
         found.clone()
     }
@@ -61,7 +61,7 @@ impl Inline<'_> {
 impl Pass for Inline<'_> {
     fn visit(&mut self, graph: &mut OpGraph, node: NodeId) -> Result<Changed> {
         let Op::Call(Target::Value(path), shape) = graph.op(node) else { return Ok(Changed::No) };
-        if !path.is_empty() || graph.len() > GRAPH_NODES_MAX {
+        if !path.is_empty() || graph.node_count() > GRAPH_NODES_MAX {
             return Ok(Changed::No);
         }
         let operands = graph.operands(node);

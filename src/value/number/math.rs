@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn real_functions_match_the_standard_library() {
-        let functions: [(Function, fn(f64) -> f64); 13] = [
+        type Real = fn(f64) -> f64;
+        let functions: [(Function, Real); 13] = [
             (exp, f64::exp),
             (ln, f64::ln),
             (sin, f64::sin),
