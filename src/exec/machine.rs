@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::call::{Invocation, OpArgs, OpCall, invoke, remote_args};
+use super::fiber::{Activation, ActivationId, Fiber, FiberId, Frame, FrameKind, Join, Target, is_detachable};
 use super::gateway::RemoteArgs;
 use super::loops::{Loop, Next};
 use super::step::{self, Budget, Control, Slot, copy_all, read};
@@ -30,8 +31,6 @@ const FUEL: u32 = 1024;
 const SLICE: Duration = Duration::from_micros(500);
 /// Calls of one `map` that wait at once.
 const CALLS_MAX: usize = 64;
-/// Contexts of one error.
-const CONTEXTS_MAX: usize = 64;
 /// Frames that a fiber remembers of the one that it was a part of.
 const OUTER_MAX: usize = 64;
 /// Frames of all fibers of one request.
@@ -43,76 +42,6 @@ const POOLED_SLOTS_MAX: usize = 1024;
 /// Compiles ops when they are first called.
 pub(super) trait Compile: Sync {
     fn unit(&self, op: &Arc<OpDef>) -> Result<Arc<Unit>>;
-}
-
-type FiberId = usize;
-type ActivationId = usize;
-
-/// A unit that is being run.
-struct Activation {
-    unit: Arc<Unit>,
-    slots: Vec<Slot>,
-    /// Frames that refer to this.
-    frames: u32,
-    /// Bytes that this counts for.
-    bytes: u64,
-}
-
-enum FrameKind {
-    /// Computes the result of the activation.
-    Call { keeps_result: bool },
-    /// Computes a region of an activation that is further down the stack.
-    Region { head: Register, rescue: Option<Kind>, was_started: bool },
-    /// Stands for a loop; has no code. Calls of the loop that wait are gathered in a join.
-    Loop { state: Box<Loop>, join: Option<usize> },
-}
-
-struct Frame {
-    kind: FrameKind,
-    activation: ActivationId,
-    region: u32,
-    pc: u32,
-    /// Where the result of the call that this frame waits for goes.
-    dst: Register,
-    /// When that call began, if the request is traced.
-    began: Option<Instant>,
-}
-
-/// Where the result of a fiber goes.
-enum Target {
-    /// It is the result of the request.
-    Request,
-    /// Into the register of a region; the code itself puts it there.
-    Region,
-    /// It is that of an item of a loop.
-    Item { join: usize, index: usize },
-}
-
-struct Fiber {
-    stack: Vec<Frame>,
-    target: Target,
-    /// Calls within calls, counting those of the fibers that this one was a part of.
-    calls: usize,
-    /// The innermost frames of the fiber that this one was a part of, innermost first: the context of its errors.
-    outer: Vec<Outer>,
-}
-
-/// A frame that a fiber left behind when it began to wait.
-#[derive(Clone)]
-struct Outer {
-    unit: Arc<Unit>,
-    region: u32,
-    pc: u32,
-    rescue: Option<Kind>,
-    is_region: bool,
-}
-
-/// Calls of a loop that outlive the turn of the fiber that made them.
-struct Join {
-    results: Vec<(usize, State)>,
-    outstanding: usize,
-    /// The fiber that waits for them.
-    waiter: Option<FiberId>,
 }
 
 /// A call of another host that a fiber waits for.
@@ -138,8 +67,8 @@ pub(super) struct Machine<'a> {
     limits: &'a Limits,
     deadline: Instant,
     computed: Duration,
-    fibers: Slab<Fiber>,
-    activations: Slab<Activation>,
+    pub(super) fibers: Slab<Fiber>,
+    pub(super) activations: Slab<Activation>,
     joins: Slab<Join>,
     /// Fibers that can go on; the last goes first.
     ready: VecDeque<FiberId>,
@@ -622,51 +551,6 @@ impl<'a> Machine<'a> {
         self.ready.push_back(fiber);
         waits
     }
-
-    /// The frames of a fiber, innermost first, and those that it left behind itself.
-    fn outer(&self, fiber: FiberId) -> impl Iterator<Item = Outer> + '_ {
-        let fiber = &self.fibers[fiber];
-        let own = fiber.stack.iter().rev().filter(|frame| !matches!(frame.kind, FrameKind::Loop { .. }));
-        let own = own.map(|frame| Outer {
-            unit: Arc::clone(&self.activations[frame.activation].unit),
-            region: frame.region,
-            pc: frame.pc,
-            rescue: match frame.kind {
-                FrameKind::Region { rescue, .. } => rescue,
-                _ => None,
-            },
-            is_region: matches!(frame.kind, FrameKind::Region { .. }),
-        });
-        own.chain(fiber.outer.iter().cloned())
-    }
-
-    /// What an error becomes that ends the request: with the steps that were being resolved, unless a frame makes another
-    /// error of this one.
-    fn fail(&self, fiber: FiberId, mut error: Error) -> Error {
-        let mut contexts: Vec<String> = error.stack().to_vec();
-        let mut is_same_activation = false;
-        for frame in self.outer(fiber) {
-            if contexts.len() < CONTEXTS_MAX {
-                let more = frame.unit.contexts(frame.pc.saturating_sub(1), frame.region);
-                extend(&mut contexts, more, is_same_activation);
-            }
-            is_same_activation = frame.is_region;
-            if let Some(kind) = frame.rescue.filter(|_| !matches!(error.kind(), Kind::Timeout | Kind::TooLarge)) {
-                error = Error::new(kind, error.message());
-                contexts.clear();
-            }
-        }
-        contexts.truncate(CONTEXTS_MAX);
-        error.with_stack(contexts)
-    }
-}
-
-/// Appends contexts. Within an activation, a region belongs to the same step as its user more often than not, and that
-/// step is named once.
-fn extend(contexts: &mut Vec<String>, more: Vec<String>, is_same_activation: bool) {
-    if !is_same_activation || !contexts.ends_with(&more) {
-        contexts.extend(more);
-    }
 }
 
 /// Puts arguments where the op looks for them; those that it does not know are ignored.
@@ -683,14 +567,5 @@ fn bind_named(slots: &mut [Slot], inputs: &[Id], names: &[Id], args: Vec<State>)
         if let Ok(index) = names.binary_search(input) {
             *slot = Slot::Done(args[index].clone());
         }
-    }
-}
-
-/// Whether the stack from `at` on may be left behind while what is below goes on.
-fn is_detachable(stack: &[Frame], at: usize) -> bool {
-    match (&stack[at].kind, &stack[at - 1].kind) {
-        (FrameKind::Region { was_started, .. }, _) => *was_started,
-        (FrameKind::Call { .. }, FrameKind::Loop { state, .. }) => state.is_concurrent(),
-        _ => false,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. [`codegen`] turns the regions of a plan into code for a register machine ([`unit`]);
 //! 2. [`step`] runs straight-line code, without allocation or task per node;
-//! 3. [`machine`] does the rest: calls of ops, loops, and waiting for other hosts, with as much at once as the program
+//! 3. [`machine`] does the rest, in [`fiber`]s: calls of ops, loops, and waiting for other hosts, with as much at once as the program
 //!    allows;
 //! 4. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
 //!
@@ -12,6 +12,7 @@
 mod cache;
 mod call;
 mod codegen;
+mod fiber;
 mod gateway;
 mod items;
 mod kernel;
@@ -20,6 +21,7 @@ mod machine;
 mod step;
 mod trace;
 mod unit;
+mod unwind;
 
 pub use cache::Stats;
 pub use gateway::{Gateway, RemoteArgs};

@@ -305,47 +305,8 @@ pub fn to_index(state: &State) -> Result<i64> {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::value::{Closure, Link, OpDef, OpKind, Verb};
-
-    fn tuple(items: impl IntoIterator<Item = State>) -> State {
-        Tuple::try_new(items.into_iter().collect::<Vec<State>>()).unwrap().into()
-    }
-
-    fn map(entries: impl IntoIterator<Item = (&'static str, State)>) -> State {
-        Map::try_new(entries.into_iter().map(|(name, value)| (Id::from(name), value))).unwrap().into()
-    }
-
-    fn int(n: i64) -> State {
-        n.into()
-    }
-
-    fn float(n: f64) -> State {
-        n.into()
-    }
-
-    fn string(text: &str) -> State {
-        text.into()
-    }
-
-    fn id(text: &'static str) -> State {
-        Id::from(text).into()
-    }
-
-    fn link(text: &str) -> State {
-        text.parse::<Link>().unwrap().into()
-    }
-
-    fn bytes(bytes: &[u8]) -> State {
-        Value::Bytes(bytes.into()).into()
-    }
-
-    fn version() -> State {
-        Value::Version(Version { major: 1, minor: 2, patch: 3 }).into()
-    }
-
-    fn email() -> State {
-        Value::Email("a@b.co".parse().unwrap()).into()
-    }
+    use crate::value::sample::{bytes, email, float, id, int, link, map, string, tuple, version};
+    use crate::value::{Closure, OpDef, OpKind, Verb};
 
     fn c64(re: f64, im: f64) -> State {
         Number::C64(Complex64::new(re, im)).into()
@@ -388,8 +349,8 @@ mod tests {
             id("foo"),
             link("/a/b"),
             bytes(&[1, 2, 255]),
-            email(),
-            version(),
+            email("a@b.co"),
+            version("1.2.3"),
             tuple([int(1), int(2), int(3)]),
             State::NONE,
         ]
@@ -482,8 +443,8 @@ mod tests {
         check(id("foo"), "string", string("foo"));
         check(link("/a/b"), "string", string("/a/b"));
         check(bytes(&[1, 2, 255]), "string", string("AQL/"));
-        check(email(), "string", string("a@b.co"));
-        check(version(), "string", string("1.2.3"));
+        check(email("a@b.co"), "string", string("a@b.co"));
+        check(version("1.2.3"), "string", string("1.2.3"));
     }
 
     #[test]
@@ -492,12 +453,12 @@ mod tests {
         check(true.into(), "id", id("true"));
         check(int(5), "id", id("5"));
         check(int(-5), "id", id("-5"));
-        check(version(), "id", id("1.2.3"));
+        check(version("1.2.3"), "id", id("1.2.3"));
         check(string("/a/b"), "link", link("/a/b"));
-        check(string("a@b.co"), "email", email());
-        check(string("1.2.3"), "version", version());
-        check(id("1.2.3"), "version", version());
-        check(tuple([int(1), int(2), int(3)]), "version", version());
+        check(string("a@b.co"), "email", email("a@b.co"));
+        check(string("1.2.3"), "version", version("1.2.3"));
+        check(id("1.2.3"), "version", version("1.2.3"));
+        check(tuple([int(1), int(2), int(3)]), "version", version("1.2.3"));
         check_error(string("a b"), "id");
         check_error(string("a"), "link");
         check_error(string("nope"), "email");
@@ -542,7 +503,7 @@ mod tests {
         check_literal(tuple([int(1), int(2)]), "tuple", tuple([int(1), int(2)]));
         check_literal(int(5), "", int(5));
         check_literal(State::NONE, "none", State::NONE);
-        check_literal(tuple([int(1), int(2), int(3)]), "version", version());
+        check_literal(tuple([int(1), int(2), int(3)]), "version", version("1.2.3"));
         check_literal(tuple([string("true")]), "bool", true.into());
     }
 

@@ -73,43 +73,8 @@ mod tests {
 
     use super::*;
     use crate::value::number::Complex64;
-    use crate::value::{Closure, Expr, Link, Number, OpDef, OpKind, Step, Tuple};
-
-    fn tuple(items: impl IntoIterator<Item = State>) -> State {
-        Tuple::try_new(items.into_iter().collect::<Vec<State>>()).unwrap().into()
-    }
-
-    fn map(entries: impl IntoIterator<Item = (&'static str, State)>) -> State {
-        Map::try_new(entries.into_iter().map(|(name, value)| (Id::from(name), value))).unwrap().into()
-    }
-
-    fn int(n: i64) -> State {
-        n.into()
-    }
-
-    fn float(n: f64) -> State {
-        n.into()
-    }
-
-    fn string(text: &str) -> State {
-        text.into()
-    }
-
-    fn id(text: &'static str) -> State {
-        Id::from(text).into()
-    }
-
-    fn link(text: &str) -> State {
-        text.parse::<Link>().unwrap().into()
-    }
-
-    fn version(text: &str) -> State {
-        Value::Version(text.parse().unwrap()).into()
-    }
-
-    fn email(text: &str) -> State {
-        Value::Email(text.parse().unwrap()).into()
-    }
+    use crate::value::sample::{email, float, id, int, link, map, string, tuple, version};
+    use crate::value::{Closure, Expr, Number, OpDef, OpKind, Step};
 
     fn op(value: i64) -> Arc<OpDef> {
         let step = Step { name: "a".into(), expr: Expr::Literal(int(value)) };

@@ -113,14 +113,11 @@ fn hash_closure(closure: &Closure) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Link;
     use crate::value::number::Complex64;
-    use crate::value::{Link, Tuple};
+    use crate::value::sample::tuple;
 
     const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-    fn tuple(items: impl IntoIterator<Item = State>) -> State {
-        Tuple::try_new(items.into_iter().collect::<Vec<State>>()).unwrap().into()
-    }
 
     fn map(entries: impl IntoIterator<Item = (&'static str, State)>) -> Map {
         Map::try_new(entries.into_iter().map(|(name, value)| (Id::from(name), value))).unwrap()

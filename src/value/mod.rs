@@ -20,6 +20,8 @@ pub mod hash;
 pub mod id;
 pub mod link;
 pub mod number;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod state;
 pub mod template;
 pub mod text;
