@@ -1,8 +1,8 @@
 //! The life of one request, from its head to the reply.
 //!
 //! Every request is answered, and with a body: errors of any layer, panics and timeouts included, become the status and
-//! the body of their kind. Where the body of a request was not read when an error is known, it is read and forgotten
-//! within bounds, because closing a connection on a client that is still sending can cost it the reply.
+//! the body of their kind. Where the body of a request was not read when the reply is known, it is read and forgotten
+//! within bounds, because closing a connection on a client that is still sending can cost it the reply, or the next one.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -82,7 +82,7 @@ pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Resu
         }
         Err(error) => (Err(error), Span::none()),
     };
-    if result.is_err() && !parts.headers.contains_key(EXPECT) {
+    if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
         tokio::select! {
             () = forget(&mut body, started + host.limits.request_ttl) => {}
             () = host.stopped() => {}
@@ -413,9 +413,6 @@ async fn read_body(body: &mut Incoming, bytes_max: usize) -> Result<Bytes> {
 
 /// Reads what is left of a body, within bounds, and forgets it.
 async fn forget(body: &mut Incoming, deadline: Instant) {
-    if body.is_end_stream() {
-        return;
-    }
     let reading = async {
         let mut bytes = 0;
         while bytes < DRAIN_BYTES_MAX

@@ -39,6 +39,22 @@ fn what_is_not_http_gets_a_json_body_too() {
 }
 
 #[test]
+fn a_body_that_means_nothing_does_not_cost_the_connection() {
+    let host = Host::start(&[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", host.port)).unwrap();
+    let body = "x".repeat(1 << 20);
+    stream
+        .write_all(format!("GET /state?key=1 HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes())
+        .unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    stream.write_all(b"GET /state?key=2 HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).unwrap();
+    assert_eq!(replies.matches("HTTP/1.1 200 OK").count(), 2, "{replies}");
+    assert!(replies.ends_with("\r\n\r\n2\n"), "{replies}");
+}
+
+#[test]
 fn limits_are_statuses() {
     let host = Host::start(&["--max_body_size=1K", "--max_depth=20", "--max_graph_nodes=10", "--max_reply_size=1K"]);
     let post = |body: &str| host.connect().send("POST", "/transact/hypothetical", &[], body.as_bytes());
