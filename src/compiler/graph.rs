@@ -385,7 +385,8 @@ impl OpGraph {
                 let subject = self.node(self.operands(id)[0]).class;
                 match (self.method(id), path.last()) {
                     (Some(method), _) => matches!(method.body, methods::Body::Loop(_)),
-                    (None, None) => !subject.is_atom(),
+                    // Items and entries are there.
+                    (None, None) => !subject.is_atom() && !matches!(subject, Class::Tuple | Class::Map),
                     (None, Some(name)) => methods::may_wait(name.as_str()),
                 }
             }
