@@ -58,7 +58,7 @@ impl InProcess {
 
     /// Compiles a program, or finds the code of another of its shape.
     pub fn prepare(&self, program: Program) -> Prepared {
-        self.kernel.prepare(program).expect("the program is small enough")
+        self.kernel.prepare(program, self.txn.deadline).expect("the program is small enough")
     }
 
     /// Runs a program that must succeed.

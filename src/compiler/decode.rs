@@ -98,6 +98,9 @@ fn decode_name(doc: &Doc) -> Result<Id> {
 fn decode_step(doc: &Doc) -> Result<(Option<Id>, Expr)> {
     if let Some(name) = step_name(doc) {
         let Doc::List(pair) = doc else { return Err(Error::internal("a named step is a pair")) };
+        if name.as_str() == Id::SELF {
+            return Err(Error::bad_request("a step cannot be named self, which is the instance of a method"));
+        }
         return Ok((Some(name), decode(&pair[1])?));
     }
     match doc {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::graph::{Demand, NodeId, Op, OpGraph, Target};
 use super::methods::Shape;
-use crate::value::encode::to_json;
+use crate::value::encode::to_json_within;
 
 /// Longest text of a constant in a listing, in characters.
 const CONST_CHARS_MAX: usize = 60;
@@ -67,7 +67,7 @@ pub fn describe(graph: &OpGraph, id: NodeId, numbers: &HashMap<NodeId, usize>) -
 /// What a node computes, without its operands.
 pub fn label(graph: &OpGraph, op: &Op) -> String {
     match op {
-        Op::Const(state) => shorten(&to_json(state)),
+        Op::Const(state) => shorten(&to_json_within(state, 10 * CONST_CHARS_MAX)),
         Op::Param(index) => format!("literal {index}"),
         Op::Input(index) => format!("parameter {}", graph.inputs[*index as usize]),
         Op::Tuple => "tuple".into(),

@@ -129,11 +129,29 @@ pub struct Trail {
     pub caller: Option<Arc<Trail>>,
 }
 
+/// Appends to a chain of contexts, innermost first, those that follow: the two may overlap at their outer ends.
+pub fn join_contexts<T: PartialEq>(inner: &mut Vec<T>, outer: Vec<T>) {
+    let shared = inner.iter().rev().zip(outer.iter().rev()).take_while(|(l, r)| l == r).count();
+    inner.truncate(inner.len() - shared);
+    inner.extend(outer);
+}
+
 impl Trail {
+    /// The steps of this trail, its own first.
+    fn steps(self: &Arc<Self>) -> Vec<Id> {
+        std::iter::successors(Some(self), |trail| trail.caller.as_ref()).map(|trail| trail.step.clone()).collect()
+    }
+
+    /// The trail of a node that takes the place of another: its own steps, then those of the other.
+    fn joined(inner: Option<&Arc<Self>>, outer: Option<&Arc<Self>>) -> Option<Arc<Self>> {
+        let mut steps = inner.map(Trail::steps).unwrap_or_default();
+        join_contexts(&mut steps, outer.map(Trail::steps).unwrap_or_default());
+        steps.into_iter().rev().fold(None, |caller, step| Some(Arc::new(Trail { step, caller })))
+    }
+
     /// The contexts of an error that happened here, innermost first.
     pub fn contexts(self: &Arc<Self>) -> impl Iterator<Item = String> {
-        std::iter::successors(Some(self), |trail| trail.caller.as_ref())
-            .map(|trail| format!("while resolving {}", trail.step))
+        self.steps().into_iter().map(|step| format!("while resolving {step}"))
     }
 }
 
@@ -306,7 +324,7 @@ impl OpGraph {
         let is_only_user = self.users(other).all(|(user, _)| user == node);
         if is_only_user && !matches!(self.op(other), Op::Recall(_)) && !self.is_recalled(other) {
             let (op, operands, class) = (self.op(other).clone(), self.operands(other), self.node(other).class);
-            let trail = self.node(other).trail.clone();
+            let trail = Trail::joined(self.node(other).trail.as_ref(), self.node(node).trail.as_ref());
             self.rewrite(node, op, &operands);
             self.graph[node].class = class;
             self.graph[node].trail = trail;
@@ -480,7 +498,7 @@ impl OpGraph {
 /// The method at a path below a subject of the given class. An entry of a map, or an item of a tuple, hides a method.
 fn method_of(subject: Class, path: &[Id]) -> Option<&'static Method> {
     let [name] = path else { return None };
-    let is_item = subject == Class::Tuple && name.as_str().parse::<usize>().is_ok();
+    let is_item = subject == Class::Tuple && name.as_index().is_some();
     if subject == Class::Map || is_item {
         return None;
     }

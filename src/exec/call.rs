@@ -107,13 +107,13 @@ pub(super) fn invoke(subject: &State, site: &Site, args: Vec<State>) -> Result<I
     while let Some((segment, further)) = rest.split_first() {
         let next = match value {
             State::Map(map) => map.get(segment.as_str()),
-            State::Tuple(tuple) => match segment.as_str().parse::<usize>() {
-                Ok(index) => {
+            State::Tuple(tuple) => match segment.as_index() {
+                Some(index) => {
                     let length = tuple.items().len();
                     let missing = || Error::not_found(format!("item {index} of a tuple of {length}"));
                     Some(tuple.items().get(index).ok_or_else(missing)?)
                 }
-                Err(_) => None,
+                None => None,
             },
             _ => None,
         };

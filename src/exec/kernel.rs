@@ -1,6 +1,8 @@
 //! Compiles and runs requests.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -19,6 +21,8 @@ use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
 use crate::txn::Txn;
 use crate::value::{Authority, OpDef, State};
 
+/// Calls of other hosts that one request makes at once.
+const CALLS_MAX: usize = 64;
 /// Ops whose plans an explanation shows.
 const EXPLAINED_OPS_MAX: usize = 32;
 
@@ -70,10 +74,10 @@ impl Kernel {
     /// Compiles a program, or finds what was compiled for one of the same shape.
     ///
     /// # Errors
-    /// `TooLarge` if its graph has too many nodes.
-    pub fn prepare(&self, program: Program) -> Result<Prepared> {
+    /// `TooLarge` if its graph has too many nodes, `Timeout` past the deadline.
+    pub fn prepare(&self, program: Program, deadline: Instant) -> Result<Prepared> {
         let program = Arc::new(program);
-        let unit = self.program_unit(&program)?;
+        let unit = self.program_unit(&program, deadline)?;
         Ok(Prepared { program, unit })
     }
 
@@ -91,7 +95,7 @@ impl Kernel {
     /// # Errors
     /// With `analyze`, as [`Kernel::run`].
     pub async fn explain(&self, txn: &Txn, prepared: &Prepared, analyze: bool) -> Result<Explanation> {
-        let Prepared { program, unit } = prepared;
+        let (Prepared { program, unit }, deadline) = (prepared, txn.deadline);
         let literals = program.literals();
         let (result, trace) = match analyze {
             true => {
@@ -101,43 +105,49 @@ impl Kernel {
             }
             false => (None, None),
         };
-        let graph = build_program(program, &self.build_context())?;
-        let mut parts = vec![self.part("request".into(), graph, unit, trace.as_ref())?];
+        let graph = build_program(program, &self.build_context(deadline))?;
+        let mut parts = vec![self.part("request".into(), graph, unit, trace.as_ref(), deadline)?];
         let mut at = 0;
         while at < parts.len() && parts.len() <= EXPLAINED_OPS_MAX {
             for (title, op) in ops_of(&parts[at], &literals, at == 0) {
-                let unit = self.unit(&op)?;
-                let graph = build_op(&op, &self.build_context())?;
-                parts.push(self.part(title, graph, &unit, trace.as_ref())?);
+                let unit = self.unit(&op, deadline)?;
+                let graph = build_op(&op, &self.build_context(deadline))?;
+                parts.push(self.part(title, graph, &unit, trace.as_ref(), deadline)?);
             }
             at += 1;
         }
         Ok(Explanation { parts, literals, result })
     }
 
-    fn part(&self, title: String, mut graph: OpGraph, unit: &Arc<Unit>, trace: Option<&Trace>) -> Result<Part> {
-        let build = self.build_context();
+    fn part(
+        &self,
+        title: String,
+        mut graph: OpGraph,
+        unit: &Arc<Unit>,
+        trace: Option<&Trace>,
+        deadline: Instant,
+    ) -> Result<Part> {
+        let build = self.build_context(deadline);
         let stages = self.optimizer.trace(&mut graph, &RuleContext { build: &build })?;
         Ok(Part { title, stages, plan: unit.plan.clone(), analysis: trace.map(|trace| trace.of(unit)) })
     }
 
-    fn build_context(&self) -> BuildContext<'_> {
-        let began = self.clock.now();
-        let check_time = move || match self.clock.now() - began > self.limits.compute_time {
-            true => Err(Error::timeout("the program takes too long to compile")),
+    fn build_context(&self, deadline: Instant) -> BuildContext<'_> {
+        let check_time = move || match self.clock.now() > deadline {
+            true => Err(Error::timeout("request timed out")),
             false => Ok(()),
         };
         BuildContext::new(self.limits.graph_nodes, |authority: &Authority| self.gateway.is_local(authority), check_time)
     }
 
-    fn program_unit(&self, program: &Arc<Program>) -> Result<Arc<Unit>> {
+    fn program_unit(&self, program: &Arc<Program>, deadline: Instant) -> Result<Arc<Unit>> {
         let shape = program.shape();
         if let Some(unit) = self.cache.program(&shape) {
             return Ok(unit);
         }
         let mut params = 0;
         program.for_each_literal(|_| params += 1);
-        let build = self.build_context();
+        let build = self.build_context(deadline);
         let plan = self.plan(build_program(program, &build)?, &build)?;
         let unit = Arc::new(codegen::compile(plan, params));
         self.cache.keep_program(program.kept_shape(), &unit);
@@ -159,13 +169,16 @@ impl Kernel {
     ) -> Result<(State, Option<Trace>)> {
         let mut machine = Machine::new(unit, literals, self, self.clock.as_ref(), &self.limits, txn.deadline)?;
         machine.trace = trace;
-        let mut calls = FuturesUnordered::new();
+        let (mut waiting, mut calls) = (VecDeque::new(), FuturesUnordered::new());
         loop {
             let outcome = machine.run()?;
             if let Outcome::Done(state) = outcome {
                 return Ok((state, machine.trace));
             }
-            for call in machine.take_calls() {
+            waiting.extend(machine.take_calls());
+            while calls.len() < CALLS_MAX
+                && let Some(call) = waiting.pop_front()
+            {
                 let (gateway, link, args) = (&self.gateway, call.link, call.args);
                 calls.push(async move { (call.fiber, gateway.call(txn, &link, args).await) });
             }
@@ -182,7 +195,7 @@ impl Kernel {
 }
 
 impl Compile for Kernel {
-    fn unit(&self, op: &Arc<OpDef>) -> Result<Arc<Unit>> {
+    fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>> {
         if let Some(unit) = op.compiled.get() {
             let unit = Arc::clone(unit).downcast::<Unit>();
             return unit.map_err(|_| Error::internal("an op was compiled to something else"));
@@ -190,7 +203,7 @@ impl Compile for Kernel {
         let unit = match self.cache.op(op) {
             Some(unit) => unit,
             None => {
-                let build = self.build_context();
+                let build = self.build_context(deadline);
                 let plan = self.plan(build_op(op, &build)?, &build)?;
                 let unit = Arc::new(codegen::compile(plan, 0));
                 self.cache.keep_op(op, &unit);

@@ -41,7 +41,7 @@ const POOLED_SLOTS_MAX: usize = 1024;
 
 /// Compiles ops when they are first called.
 pub(super) trait Compile: Sync {
-    fn unit(&self, op: &Arc<OpDef>) -> Result<Arc<Unit>>;
+    fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>>;
 }
 
 /// A call of another host that a fiber waits for.
@@ -83,6 +83,7 @@ pub(super) struct Machine<'a> {
     frames: usize,
     /// Bytes that all activations count for.
     bytes: u64,
+    budget: Budget,
     result: Option<State>,
     pub trace: Option<Trace>,
 }
@@ -121,6 +122,7 @@ impl<'a> Machine<'a> {
             pool: Vec::new(),
             frames: 0,
             bytes: 0,
+            budget: Budget { fuel: FUEL, bytes: 0 },
             result: None,
             trace: None,
         };
@@ -141,8 +143,12 @@ impl<'a> Machine<'a> {
         self.activations.insert(Activation { unit, slots, frames: 0, bytes })
     }
 
-    /// Notes that an activation keeps more.
-    fn charge(&mut self, activation: ActivationId, bytes: u64) -> Result<()> {
+    /// Charges an activation for the results that it has kept since this was last done.
+    fn charge(&mut self, activation: ActivationId) -> Result<()> {
+        let bytes = std::mem::take(&mut self.budget.bytes);
+        if bytes == 0 {
+            return Ok(());
+        }
         self.activations[activation].bytes += bytes;
         self.bytes += bytes;
         self.check_memory()
@@ -184,15 +190,15 @@ impl<'a> Machine<'a> {
         let begin = self.clock.now();
         let mut now = begin;
         loop {
-            let mut budget = Budget { fuel: FUEL, bytes: 0 };
-            while budget.fuel > 0 {
+            self.budget.fuel = FUEL;
+            while self.budget.fuel > 0 {
                 if let Some(result) = self.result.take() {
                     return Ok(Outcome::Done(result));
                 }
                 let Some(fiber) = self.ready.pop_back() else {
                     return self.idle();
                 };
-                if let Turn::Again = self.turn(fiber, &mut budget)? {
+                if let Turn::Again = self.turn(fiber)? {
                     self.ready.push_back(fiber);
                 }
             }
@@ -226,15 +232,15 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs a fiber until it is done, waits, or the fuel is used up.
-    fn turn(&mut self, fiber: FiberId, budget: &mut Budget) -> Result<Turn> {
-        while budget.fuel > 0 {
+    fn turn(&mut self, fiber: FiberId) -> Result<Turn> {
+        while self.budget.fuel > 0 {
             let turn = match self.fibers[fiber].stack.last() {
                 None => return Ok(Turn::Over),
                 Some(Frame { kind: FrameKind::Loop { .. }, .. }) => {
-                    budget.fuel -= 1;
+                    self.budget.fuel -= 1;
                     self.advance(fiber, None)
                 }
-                Some(_) => self.straight(fiber, budget),
+                Some(_) => self.straight(fiber),
             };
             match turn {
                 Ok(Turn::Again) => {}
@@ -246,21 +252,19 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs the code of the last frame of a fiber.
-    fn straight(&mut self, fiber: FiberId, budget: &mut Budget) -> Result<Turn> {
+    fn straight(&mut self, fiber: FiberId) -> Result<Turn> {
         let Some(frame) = self.fibers[fiber].stack.last_mut() else { return Ok(Turn::Over) };
         let activation = frame.activation;
         let Activation { unit, slots, .. } = &mut self.activations[activation];
         let control = match &mut self.trace {
-            None => step::run(unit, slots, &mut frame.pc, budget)?,
-            Some(trace) => trace.step(unit, slots, &mut frame.pc, budget, self.clock)?,
+            None => step::run(unit, slots, &mut frame.pc, &mut self.budget)?,
+            Some(trace) => trace.step(unit, slots, &mut frame.pc, &mut self.budget, self.clock)?,
         };
-        if budget.bytes > 0 {
-            self.charge(activation, std::mem::take(&mut budget.bytes))?;
-        }
+        self.charge(activation)?;
         match control {
             Control::Fuel => Ok(Turn::Again),
             Control::End => self.end(fiber),
-            Control::Slow => self.slow(fiber, budget),
+            Control::Slow => self.slow(fiber),
         }
     }
 
@@ -323,7 +327,10 @@ impl<'a> Machine<'a> {
         if let (Some(trace), Some(began)) = (&mut self.trace, frame.began.take()) {
             trace.note(unit, frame.pc - 1, &result, self.clock.now() - began);
         }
+        self.budget.keep(&result);
         slots[frame.dst as usize] = Slot::Done(result);
+        let activation = frame.activation;
+        self.charge(activation)?;
         Ok(Turn::Again)
     }
 
@@ -343,8 +350,10 @@ impl<'a> Machine<'a> {
         else {
             return Err(Error::internal("a loop without a frame"));
         };
-        let kept = result.as_ref().filter(|_| state.keeps_results()).map_or(0, State::weight);
         let activation = *activation;
+        if let Some(result) = result.as_ref().filter(|_| state.keeps_results()) {
+            self.budget.keep(result);
+        }
         if let Some(join) = *join {
             let Join { results, outstanding, waiter } = &mut self.joins[join];
             for (index, result) in results.drain(..) {
@@ -355,13 +364,13 @@ impl<'a> Machine<'a> {
                     state.set_result(state.index(), result);
                 }
                 *waiter = Some(fiber);
-                self.charge(activation, kept)?;
+                self.charge(activation)?;
                 return Ok(Turn::Over);
             }
         }
         match state.advance(result)? {
             Next::Call(call) => {
-                self.charge(activation, kept)?;
+                self.charge(activation)?;
                 self.call_op(fiber, call).map(|()| Turn::Again)
             }
             Next::Done(state) => {
@@ -413,7 +422,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Does what an instruction needs the machine for.
-    fn slow(&mut self, fiber: FiberId, budget: &mut Budget) -> Result<Turn> {
+    fn slow(&mut self, fiber: FiberId) -> Result<Turn> {
         let now = self.trace.is_some().then(|| self.clock.now());
         let Some(frame) = self.fibers[fiber].stack.last_mut() else { return Ok(Turn::Over) };
         let id = frame.activation;
@@ -427,12 +436,8 @@ impl<'a> Machine<'a> {
             Instr::Call { site, subject, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
                 let subject = read(&unit, slots, *subject)?;
-                budget.spend(subject);
+                self.budget.spend(subject);
                 let invocation = invoke(subject, site, args)?;
-                if let Invocation::Done(state) = &invocation {
-                    budget.keep(state);
-                    self.charge(id, std::mem::take(&mut budget.bytes))?;
-                }
                 self.perform(fiber, invocation)
             }
             Instr::Loop { kind, receiver, args, .. } => {
@@ -503,7 +508,7 @@ impl<'a> Machine<'a> {
 
     fn call_op(&mut self, fiber: FiberId, call: OpCall) -> Result<()> {
         let OpCall { op, context, args, keeps_result } = call;
-        let unit = self.compile.unit(&op)?;
+        let unit = self.compile.unit(&op, self.deadline)?;
         let mut slots = self.pool.pop().unwrap_or_default();
         slots.resize(unit.registers, Slot::Empty);
         let inputs = unit.inputs();
@@ -521,7 +526,10 @@ impl<'a> Machine<'a> {
                     *slot = Slot::Done(arg);
                 }
             }
-            OpArgs::Named(names, args) => bind_named(&mut slots, inputs, &names, args),
+            OpArgs::Named(names, args) => {
+                self.budget.spend_bytes((args.len() * size_of::<State>()) as u64);
+                bind_named(&mut slots, inputs, &names, args);
+            }
         }
         let activation = self.activate(unit, slots);
         self.push(fiber, FrameKind::Call { keeps_result }, activation, 0)?;

@@ -46,39 +46,37 @@ fn missing(unit: &Unit, register: Register) -> Error {
     }
 }
 
-/// What an instruction costs beside one unit of fuel, for an operand or a result that is large.
-fn cost(state: &State) -> u32 {
-    let is_large = match state {
-        State::Tuple(_) | State::Map(_) => true,
-        State::Value(Value::String(text)) => text.len() > FUEL_BYTES as usize,
-        _ => false,
-    };
-    if is_large { (state.weight() / FUEL_BYTES) as u32 } else { 0 }
-}
-
-/// Bytes of state that cost one unit of fuel: comparing or hashing them takes as long as a few instructions.
-const FUEL_BYTES: u64 = 4096;
-
-/// What running code may still use, and what it has taken.
+/// What running code may still use before the clock is looked at, and what it has taken.
 pub(super) struct Budget {
-    /// Units of work before the clock is looked at.
+    /// Units of work.
     pub fuel: u32,
-    /// Bytes that large results have taken.
+    /// Bytes of results.
     pub bytes: u64,
 }
 
+/// Bytes of state that cost one unit of fuel: comparing or hashing them takes about as long as an instruction.
+const FUEL_BYTES: u64 = 256;
+
 impl Budget {
     /// Notes that an operand was looked at, perhaps all of it.
-    pub(super) fn spend(&mut self, state: &State) {
-        self.fuel = self.fuel.saturating_sub(cost(state));
+    pub fn spend(&mut self, state: &State) {
+        if !matches!(state, State::Value(Value::Number(_) | Value::None)) {
+            self.spend_bytes(state.weight());
+        }
+    }
+
+    /// Notes that so many bytes of states were copied or looked at.
+    pub fn spend_bytes(&mut self, bytes: u64) {
+        let cost = u32::try_from(bytes / FUEL_BYTES).unwrap_or(u32::MAX);
+        self.fuel = self.fuel.saturating_sub(cost);
     }
 
     /// Notes a result.
-    pub(super) fn keep(&mut self, state: &State) {
-        let cost = cost(state);
-        if cost > 0 {
-            self.fuel = self.fuel.saturating_sub(cost);
-            self.bytes += state.weight();
+    pub fn keep(&mut self, state: &State) {
+        if !matches!(state, State::Value(Value::Number(_) | Value::None)) {
+            let bytes = state.weight();
+            self.spend_bytes(bytes);
+            self.bytes += bytes;
         }
     }
 }
@@ -115,17 +113,26 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, budget: &mut Bu
                 budget.spend(subject);
                 match site.method(receiver) {
                     Ok(Bound::Unary(body)) => (*dst, body(subject)?),
-                    Ok(Bound::Binary(body, index)) => (*dst, body(subject, read(unit, slots, args[*index])?)?),
+                    Ok(Bound::Binary(body, index)) => {
+                        let arg = read(unit, slots, args[*index])?;
+                        budget.spend(arg);
+                        (*dst, body(subject, arg)?)
+                    }
                     Ok(Bound::Loop(..)) => return Ok(Control::Slow),
-                    Ok(bound) => (*dst, bound.call(subject, &read_all(unit, slots, args)?)?),
+                    Ok(bound) => {
+                        let args = read_all(unit, slots, args)?;
+                        args.iter().for_each(|arg| budget.spend(arg));
+                        (*dst, bound.call(subject, &args)?)
+                    }
                     // An argument may have to be read in another way.
                     Err(_) => return Ok(Control::Slow),
                 }
             }
             Instr::Method { dst, bound, subject, args } => {
                 let subject = read(unit, slots, *subject)?;
-                budget.spend(subject);
-                (*dst, bound.call(subject, &read_all(unit, slots, args)?)?)
+                let args = read_all(unit, slots, args)?;
+                [subject].iter().chain(&args).for_each(|state| budget.spend(state));
+                (*dst, bound.call(subject, &args)?)
             }
             Instr::Cast { dst, class, key } => {
                 let key = read(unit, slots, *key)?;
@@ -159,6 +166,7 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, budget: &mut Bu
             Instr::Match { l, r, otherwise } => {
                 let (l, r) = (read(unit, slots, *l)?, read(unit, slots, *r)?);
                 budget.spend(l);
+                budget.spend(r);
                 if !equal::matches(l, r)? {
                     *pc = *otherwise;
                 }

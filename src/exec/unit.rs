@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
+use crate::compiler::graph::join_contexts;
 use crate::compiler::methods::{self, Bound, LoopKind, Receiver, Shape};
 use crate::compiler::{NodeId, OpGraph};
 use crate::error::{Error, Kind, Result};
@@ -232,10 +233,7 @@ impl Unit {
         // Users lead to the head of the region, since whatever was computed was needed for it.
         for _ in 0..graph.node_count() {
             if let Some(trail) = &graph.node(node).trail {
-                let own: Vec<String> = trail.contexts().collect();
-                if !contexts.ends_with(&own) {
-                    contexts.extend(own);
-                }
+                join_contexts(&mut contexts, trail.contexts().collect());
             }
             if node == head {
                 break;

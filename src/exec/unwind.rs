@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::fiber::{FiberId, FrameKind, Outer};
 use super::machine::Machine;
+use crate::compiler::graph::join_contexts;
 use crate::error::{Error, Kind};
 
 /// Contexts of one error.
@@ -35,7 +36,8 @@ impl Machine<'_> {
         for frame in self.outer(fiber) {
             if contexts.len() < CONTEXTS_MAX {
                 let more = frame.unit.contexts(frame.pc.saturating_sub(1), frame.region);
-                extend(&mut contexts, more, is_same_activation);
+                // Within an activation, a region is a part of the step that needs it more often than not.
+                if is_same_activation { join_contexts(&mut contexts, more) } else { contexts.extend(more) }
             }
             is_same_activation = frame.is_region;
             if let Some(kind) = frame.rescue.filter(|_| !matches!(error.kind(), Kind::Timeout | Kind::TooLarge)) {
@@ -45,13 +47,5 @@ impl Machine<'_> {
         }
         contexts.truncate(CONTEXTS_MAX);
         error.with_stack(contexts)
-    }
-}
-
-/// Appends contexts. Within an activation, a region belongs to the same step as its user more often than not, and that
-/// step is named once.
-fn extend(contexts: &mut Vec<String>, more: Vec<String>, is_same_activation: bool) {
-    if !is_same_activation || !contexts.ends_with(&more) {
-        contexts.extend(more);
     }
 }

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// normal; the bound is against a rule that undoes another.
 const PASSES_MAX: usize = 16;
 
+/// Nodes of all stages that an explanation keeps; what comes after is left out.
+const STAGE_NODES_MAX: usize = 200_000;
+
 /// A graph as it was after the rule `name` (or `initial`) changed it.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -91,7 +94,13 @@ impl Optimizer {
     /// As [`Optimizer::optimize`].
     pub fn trace(&self, graph: &mut OpGraph, cx: &RuleContext<'_>) -> Result<Vec<Stage>> {
         let mut stages = vec![Stage { name: "initial", graph: graph.clone() }];
-        self.run(graph, cx, |name, graph| stages.push(Stage { name, graph: graph.clone() }))?;
+        let mut nodes = graph.node_count();
+        self.run(graph, cx, |name, graph| {
+            nodes += graph.node_count();
+            if nodes <= STAGE_NODES_MAX {
+                stages.push(Stage { name, graph: graph.clone() });
+            }
+        })?;
         Ok(stages)
     }
 

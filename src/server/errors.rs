@@ -1,4 +1,4 @@
-//! A body for replies that the HTTP library makes by itself.
+//! A connection as this host wants it: what the HTTP library replies by itself has a body, and who does not read is left.
 //!
 //! What is not HTTP at all (a malformed request line, a head that is too large) never becomes a request: hyper answers it
 //! with a status and no body, and has no hook for another. But a client of ours reads every body as JSON, so this wrapper
@@ -7,22 +7,42 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::time::{Sleep, sleep};
 
 use crate::error::{Error, Kind};
+
+/// How long a client may not read before its connection is closed, since replies are kept until they are read.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// A connection on which every error of HTTP/1 has a JSON body.
 pub(super) struct JsonErrors<T> {
     inner: T,
+    /// Since when the client has not read.
+    stalled: Option<Pin<Box<Sleep>>>,
     /// What is written in place of a reply, and how much of it was.
     substitute: Vec<u8>,
     written: usize,
 }
 
+impl<T: Write + Unpin> JsonErrors<T> {
+    /// Writes, unless the client has not read for too long.
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_MAX)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl<T> JsonErrors<T> {
     pub(super) fn new(inner: T) -> Self {
-        Self { inner, substitute: vec![], written: 0 }
+        Self { inner, stalled: None, substitute: vec![], written: 0 }
     }
 }
 
@@ -65,13 +85,13 @@ impl<T: Write + Unpin> Write for JsonErrors<T> {
         let this = &mut *self;
         if this.substitute.is_empty() {
             match substitute(buf) {
-                None => return Pin::new(&mut this.inner).poll_write(cx, buf),
+                None => return this.write(cx, buf),
                 Some(bytes) => this.substitute = bytes,
             }
         }
         while this.written < this.substitute.len() {
-            let rest = &this.substitute[this.written..];
-            match ready!(Pin::new(&mut this.inner).poll_write(cx, rest))? {
+            let rest = this.substitute[this.written..].to_vec();
+            match ready!(this.write(cx, &rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => this.written += written,
             }

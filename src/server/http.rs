@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -36,6 +36,8 @@ const BACKLOG: u32 = 1024;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often to ask whether the other end of an HTTP/2 connection is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Bytes of the head of a request on an HTTP/2 connection; the library refuses more without a body.
+const HEAD_BYTES_MAX: u32 = 1 << 20;
 /// Requests in progress on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 /// How long to wait after a connection could not be accepted, e.g. for want of file descriptors.
@@ -50,8 +52,8 @@ pub(super) struct Host {
     pub(super) mint: TxnClock,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
-    /// One permit for each request that may be in progress.
-    pub(super) slots: Semaphore,
+    /// One permit for each request that may be in progress, until its reply is sent.
+    pub(super) slots: Arc<Semaphore>,
     /// Becomes true when requests in progress are to be abandoned.
     stopping: watch::Sender<bool>,
 }
@@ -66,7 +68,7 @@ impl Host {
             kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock)).without_rules(&config.without_rules),
             mint: TxnClock::new(rand::random()),
             metrics: Metrics::new(clock.now()),
-            slots: Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)),
+            slots: Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS))),
             stopping: watch::Sender::new(false),
             clock,
             limits,
@@ -153,9 +155,29 @@ fn announce(config: &Config, local: SocketAddr) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Completes when the host is told to stop. Signals are received from now on.
-#[cfg(unix)]
+/// Completes when the host is told to stop. Signals are received from now on, on a thread of their own, which ends the
+/// process itself if requests keep every other thread from doing so.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let (told, stop) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let wait = {
+        let _context = runtime.enter();
+        signals()?
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(wait);
+        // The receiver is gone only if the host has stopped already.
+        let _ = told.send(());
+        std::thread::sleep(3 * DRAIN_TIME);
+        std::process::exit(0);
+    })?;
+    Ok(async {
+        let _ = stop.await;
+    })
+}
+
+#[cfg(unix)]
+fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -167,9 +189,8 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Completes when the host is told to stop.
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+fn signals() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })
@@ -213,7 +234,12 @@ async fn drain(graceful: GracefulShutdown, host: &Host) {
 fn connection_builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).max_concurrent_streams(STREAMS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX);
     builder
 }
 

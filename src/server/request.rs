@@ -22,6 +22,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use tracing::{Instrument as _, Span, debug, error, info_span};
 
@@ -54,6 +55,23 @@ struct Reply {
 impl Reply {
     fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self { content_type, body: body.into() }
+    }
+
+    /// The same reply, which keeps the request's place until it is sent: a reply that nobody reads takes memory.
+    fn keeping(self, slot: OwnedSemaphorePermit) -> Self {
+        Self { body: Bytes::from_owner(Kept { body: self.body, _slot: slot }), ..self }
+    }
+}
+
+/// A body with the place of its request.
+struct Kept {
+    body: Bytes,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 
@@ -298,12 +316,16 @@ impl View {
         Ok(Self { format, analyze: flag("analyze", raw.analyze)?, without })
     }
 
-    fn show(&self, explanation: &Explanation) -> Reply {
-        match self.format {
-            Format::Text => Reply::new(routes::TEXT, explanation.to_text()),
-            Format::Json => Reply::new(routes::JSON, format!("{}\n", explanation.to_json())),
-            Format::Dot => Reply::new("text/vnd.graphviz", explanation.to_dot()),
-            Format::Svg => Reply::new("image/svg+xml", explanation.to_svg()),
+    fn show(&self, explanation: &Explanation, bytes_max: usize) -> Result<Reply> {
+        let (content_type, text) = tokio::task::block_in_place(|| match self.format {
+            Format::Text => (routes::TEXT, explanation.to_text()),
+            Format::Json => (routes::JSON, format!("{}\n", explanation.to_json())),
+            Format::Dot => ("text/vnd.graphviz", explanation.to_dot()),
+            Format::Svg => ("image/svg+xml", explanation.to_svg()),
+        });
+        match text.len() > bytes_max {
+            true => Err(Error::too_large(format!("the explanation is larger than {bytes_max} bytes"))),
+            false => Ok(Reply::new(content_type, text)),
         }
     }
 }
@@ -320,8 +342,8 @@ async fn answer(
     {
         return reply;
     }
-    let slot = host.slots.try_acquire();
-    let _slot = slot.map_err(|_| Error::unavailable("too many requests are in progress on this host"))?;
+    let slot = Arc::clone(&host.slots).try_acquire_owned();
+    let slot = slot.map_err(|_| Error::unavailable("too many requests are in progress on this host"))?;
     let bytes = read_document(host, head, &mut *body).await?;
     let deadline = head.txn.deadline + GRACE;
     if let Some(view) = &head.query.view {
@@ -329,12 +351,13 @@ async fn answer(
         let kernel = without_rules.as_ref().unwrap_or(&host.kernel);
         let prepared = prepare(kernel, head, headers, &bytes)?;
         let explanation = before(deadline, kernel.explain(&head.txn, &prepared, view.analyze)).await?;
-        return Ok(view.show(&explanation));
+        return view.show(&explanation, host.limits.reply_bytes).map(|reply| reply.keeping(slot));
     }
     let prepared = prepare(&host.kernel, head, headers, &bytes)?;
     let state = before(deadline, host.kernel.run(&head.txn, &prepared)).await?;
-    let body = encode_reply(&state, encoding, host.limits.reply_bytes)?;
-    Ok(Reply::new(encoding.content_type(), body))
+    let encode = || encode_reply(&state, encoding, host.limits.reply_bytes);
+    let body = if state.weight() > INLINE_BYTES_MAX as u64 { tokio::task::block_in_place(encode)? } else { encode()? };
+    Ok(Reply::new(encoding.content_type(), body).keeping(slot))
 }
 
 /// The reply of an endpoint that runs no program.
@@ -368,10 +391,11 @@ fn prepare(kernel: &Kernel, head: &Head, headers: &HeaderMap, bytes: &Bytes) -> 
             Verb::Post => Doc::Map(Vec::new()),
             _ => Doc::Null,
         };
-        kernel.prepare(match &head.target {
+        let program = match &head.target {
             Target::Route(_) => Program::hypothetical(&body)?,
             Target::Link(link) => Program::call(link.clone(), head.verb, &head.query.key, &body)?,
-        })
+        };
+        kernel.prepare(program, head.txn.deadline)
     };
     // What takes long must not keep other requests waiting.
     if bytes.len() > INLINE_BYTES_MAX { tokio::task::block_in_place(work) } else { work() }

@@ -51,6 +51,13 @@ pub fn to_json(state: &State) -> String {
     json.into_string()
 }
 
+/// The beginning of the JSON text of `state`: all of it, if that has at most about `bytes_max` bytes.
+pub fn to_json_within(state: &State, bytes_max: usize) -> String {
+    let mut json = Json::with_bytes_max(bytes_max);
+    encode(state, &mut json);
+    json.into_string()
+}
+
 /// The JSON text of an expression.
 pub fn expr_to_json(expr: &Expr) -> String {
     let mut json = Json::default();
@@ -272,15 +279,26 @@ fn encode_flow(flow: &Flow, out: &mut impl Encoder) {
 
 /// Writes JSON text: floats in the shortest form that reads back (whole ones with `.0`), and the tokens `NaN`,
 /// `Infinity` and `-Infinity`, which the client reads although the standard has no such numbers.
-#[derive(Default)]
 pub struct Json {
     out: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::with_bytes_max(usize::MAX)
+    }
 }
 
 impl Json {
-    /// An encoder that appends to `out`.
-    pub fn appending_to(out: Vec<u8>) -> Self {
-        Self { out }
+    /// An encoder that writes no more once its text is longer than `bytes_max`.
+    pub fn with_bytes_max(bytes_max: usize) -> Self {
+        Self { out: Vec::new(), bytes_max }
+    }
+
+    /// Whether the text is longer than it may be, and so not all of it is there.
+    pub fn is_full(&self) -> bool {
+        self.out.len() > self.bytes_max
     }
 
     /// The text so far.
@@ -293,9 +311,15 @@ impl Json {
         String::from_utf8_lossy(&self.out).into_owned()
     }
 
+    fn mark(&mut self, byte: u8) {
+        if !self.is_full() {
+            self.out.push(byte);
+        }
+    }
+
     /// Writes a separator unless this is the first part of its list or map.
     fn separate(&mut self, open: u8) {
-        if self.out.last() != Some(&open) {
+        if !self.is_full() && self.out.last() != Some(&open) {
             self.out.push(b',');
         }
     }
@@ -320,6 +344,9 @@ impl Encoder for Json {
     }
 
     fn number(&mut self, number: Number) {
+        if self.is_full() {
+            return;
+        }
         let mut digits = itoa::Buffer::new();
         let text = match number {
             Number::Bool(n) => return self.bool(n),
@@ -344,16 +371,22 @@ impl Encoder for Json {
     }
 
     fn string(&mut self, text: &str) {
+        if self.is_full() {
+            return;
+        }
         // Writing to a vector cannot fail, and a string has no way to be unserialisable.
         let _ = serde_json::to_writer(&mut self.out, text);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
+        if self.is_full() {
+            return;
+        }
         self.string(&BASE64.encode(bytes));
     }
 
     fn begin_list(&mut self) {
-        self.out.push(b'[');
+        self.mark(b'[');
     }
 
     fn item(&mut self) {
@@ -361,20 +394,20 @@ impl Encoder for Json {
     }
 
     fn end_list(&mut self) {
-        self.out.push(b']');
+        self.mark(b']');
     }
 
     fn begin_map(&mut self) {
-        self.out.push(b'{');
+        self.mark(b'{');
     }
 
     fn key(&mut self, key: &str) {
         self.separate(b'{');
         self.string(key);
-        self.out.push(b':');
+        self.mark(b':');
     }
 
     fn end_map(&mut self) {
-        self.out.push(b'}');
+        self.mark(b'}');
     }
 }

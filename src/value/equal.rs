@@ -56,6 +56,17 @@ fn is_text_of(text: &str, value: &Value) -> bool {
     }
 }
 
+/// Whether one of `items` equals `item`.
+pub fn contains(items: &[State], item: &State) -> bool {
+    let State::Value(Value::String(text)) = item else { return items.iter().any(|other| equal(other, item)) };
+    // A text is read as a number once, not for each number that it is compared with.
+    let number = parse(text);
+    items.iter().any(|other| match other {
+        State::Value(Value::Number(other)) => number.is_some_and(|number| compare::equal(*other, number)),
+        other => equal(other, item),
+    })
+}
+
 /// Whether a case with this condition chooses the case of `value`.
 ///
 /// # Errors

@@ -32,6 +32,13 @@ impl Id {
         &self.0
     }
 
+    /// The index of an item that this name is in a path: digits, without a sign or zeros before them.
+    pub fn as_index(&self) -> Option<usize> {
+        let text = self.as_str();
+        let is_index = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+        if is_index { text.parse().ok() } else { None }
+    }
+
     /// The text of this name, shared.
     pub fn shared(&self) -> &Arc<str> {
         &self.0

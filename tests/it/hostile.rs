@@ -89,6 +89,11 @@ fn templates_are_bounded() {
 fn one_instruction_cannot_outlast_the_request() {
     let contains = list(900, |i| format!(r#"{{"$t/contains":[-{}]}}"#, i + 1));
     check_bounded(&format!(r#"[["t",{{"{RANGE}":[3000000]}}],["r",[{contains}]]]"#));
+    // A long text that reads as a number, compared with many.
+    let digits = "0".repeat(1_000_000);
+    check_bounded(&format!(
+        r#"[["t",{{"{RANGE}":[3000000]}}],["s","{digits}.5"],["r",{{"$t/contains":[{{"$s":[]}}]}}]]"#
+    ));
     check_bounded(&format!(
         r#"[["t",{{"{RANGE}":[1000000]}}],["i",{{"{RANGE}":[500]}}],
             ["f",{{"/state/scalar/ref/with":[["t"],{{"{GET}":["n",[["_return",{{"$t/hash":[null]}}]]]}}]}}],
@@ -116,6 +121,25 @@ fn compiling_is_bounded() {
     ));
 }
 
+/// The most memory that a host has ever had, in MiB.
+fn memory_max(host: &Host) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn results_of_calls_count_as_memory() {
+    let host = Host::start(&["--max_request_memory=256M", "--request_ttl=20"]);
+    let op = format!(r#"{{"{POST}":[["_return",{{"r":{{"{RANGE}":[{{"$k":[]}}]}}}}]]}}"#);
+    let folds = list(60, |i| format!(r#"["f{i}",{{"$t/fold":{{"item_name":"k","value":{{}},"op":{op}}}}}]"#));
+    let all = list(60, |i| format!(r#"{{"$f{i}":[]}}"#));
+    let (status, reply) =
+        host.hypothetical(&format!(r#"[["t",[1000000]],{folds},["all",[{all}]],["r",{{"$all/len":[]}}]]"#));
+    assert_eq!(status, 413, "{reply}");
+    assert!(memory_max(&host) < 700, "{} MiB", memory_max(&host));
+}
+
 #[test]
 fn memory_is_bounded() {
     let ranges = list(30, |i| format!(r#"["t{i}",{{"{RANGE}":[3000000]}}]"#));
@@ -127,6 +151,22 @@ fn memory_is_bounded() {
         r#"[["f",{{"{POST}":[["u0",1],{unused},["m",{{"$n/sub":[1]}}],["_return",{{"{IF}":[{{"$n/gt":[0]}},{{"$f":{{"n":{{"$m":[]}},"f":{{"$f":[]}}}}}},{{"$u5000":[]}}]}}]]}}],
             ["r",{{"$f":{{"n":5000,"f":{{"$f":[]}}}}}}]]"#
     ));
+}
+
+#[test]
+fn large_parameters_are_not_copied_for_ever() {
+    let map = list(200_000, |i| format!(r#""k{i}":1"#));
+    check_bounded(&format!(
+        r#"[["m",{{{map}}}],["f",{{"/state/scalar/ref/with":[["m"],{{"{POST}":[["_return",{{"$m":[]}}]]}}]}}],
+            ["r",{{"/state/scalar/ref/while":[{{"{POST}":[["_return",true]]}},{{"$f":[]}},{{"$m":[]}}]}}]]"#
+    ));
+}
+
+#[test]
+fn a_reply_is_no_larger_than_it_may_be() {
+    let text = "\\u0001".repeat(300_000);
+    let all = list(100, |_| r#"{"$s":[]}"#.into());
+    check_bounded(&format!(r#"[["s","{text}"],["r",[{all}]]]"#));
 }
 
 #[test]

@@ -47,14 +47,14 @@ impl Local {
     /// Runs a program.
     pub fn run(&self, program: Program) -> Result<State> {
         let txn = self.txn();
-        let prepared = self.kernel.prepare(program)?;
+        let prepared = self.kernel.prepare(program, txn.deadline)?;
         self.runtime.block_on(self.kernel.run(&txn, &prepared))
     }
 
     /// Explains a program.
     pub fn explain(&self, program: Program, analyze: bool) -> Result<Explanation> {
         let txn = self.txn();
-        let prepared = self.kernel.prepare(program)?;
+        let prepared = self.kernel.prepare(program, txn.deadline)?;
         self.runtime.block_on(self.kernel.explain(&txn, &prepared, analyze))
     }
 }

@@ -35,6 +35,11 @@ impl Host {
         Self { process, port, _dir: dir }
     }
 
+    /// The process id of this host.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// A new connection to this host.
     pub fn connect(&self) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();

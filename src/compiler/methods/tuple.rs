@@ -26,7 +26,7 @@ pub(super) static METHODS: &[Method] = &[
         result: BOOL,
         doc: "Whether an item equals the argument.",
         example: (r#"[["t",[1,2,3]],["r",{"$t/contains":[2.0]}]]"#, "true"),
-        body: Body::Binary(|l, r| Ok(items(l)?.iter().any(|item| equal::equal(item, r)).into())),
+        body: Body::Binary(|l, r| Ok(equal::contains(items(l)?, r).into())),
     },
     Method {
         name: "eq",

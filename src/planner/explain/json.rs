@@ -115,8 +115,15 @@ fn costs(graph: &OpGraph, analysis: &Analysis) -> Value {
     Value::Array(costs.collect())
 }
 
-/// A state as it is replied to a client; as text where JSON has no such value, e.g. `NaN`.
+/// Bytes of a literal or a result that is shown as it is.
+const STATE_BYTES_MAX: u64 = 1 << 16;
+
+/// A state as it is replied to a client; as text where JSON has no such value, e.g. `NaN`, or where it is too large to be
+/// looked at.
 fn state(state: &State) -> Value {
+    if state.weight() > STATE_BYTES_MAX {
+        return Value::String(format!("a {} of {} bytes", state.class(), state.weight()));
+    }
     let text = to_json(state);
     match serde_json::from_str(&text) {
         Ok(value) => value,

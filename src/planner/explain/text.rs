@@ -26,7 +26,7 @@ use super::{Analysis, Explanation, NodeStats, Part};
 use crate::compiler::display::{describe, listing, numbers};
 use crate::compiler::{NodeId, OpGraph};
 use crate::value::State;
-use crate::value::encode::to_json;
+use crate::value::encode::to_json_within;
 
 /// Longest text of a literal, in characters: one line of a terminal.
 const LITERAL_CHARS_MAX: usize = 60;
@@ -155,7 +155,8 @@ pub(super) fn cost_text(stats: &NodeStats) -> String {
 
 /// The JSON text of a state, cut to `chars_max` characters.
 pub(super) fn state_text(state: &State, chars_max: usize) -> String {
-    shorten(&to_json(state), chars_max)
+    // A character has at most four bytes, and six more if it is escaped.
+    shorten(&to_json_within(state, 10 * chars_max), chars_max)
 }
 
 /// `text`, cut to `chars_max` characters.

@@ -20,11 +20,6 @@ use tbon::TbonEncoder;
 const JSON: &str = "application/json";
 const TBON: &str = "application/tbon";
 
-/// The buffer of a reply begins with at least this many bytes, which fits most replies.
-const REPLY_BYTES_MIN: u64 = 64;
-/// The buffer of a reply begins with at most this many bytes, since the weight of a state is a rough guess.
-const REPLY_BYTES_GUESS_MAX: u64 = 64 << 10;
-
 /// How a reply is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Encoding {
@@ -87,16 +82,14 @@ pub fn decode_body(content_type: Option<&HeaderValue>, bytes: &[u8], limits: &Li
 /// # Errors
 /// `TooLarge` past `reply_bytes_max`.
 pub fn encode_reply(state: &State, encoding: Encoding, reply_bytes_max: usize) -> Result<Vec<u8>> {
-    let capacity = state.weight().clamp(REPLY_BYTES_MIN, REPLY_BYTES_GUESS_MAX);
-    let buffer = Vec::with_capacity(usize::try_from(capacity).unwrap_or_default());
     let bytes = match encoding {
         Encoding::Json => {
-            let mut out = Json::appending_to(buffer);
+            let mut out = Json::with_bytes_max(reply_bytes_max);
             encode(state, &mut out);
             with_newline(out.into_bytes())
         }
         Encoding::Tbon => {
-            let mut out = TbonEncoder::appending_to(buffer);
+            let mut out = TbonEncoder::default();
             encode(state, &mut out);
             out.into_bytes()
         }

@@ -222,11 +222,6 @@ pub struct TbonEncoder {
 }
 
 impl TbonEncoder {
-    /// An encoder that appends to `out`.
-    pub fn appending_to(out: Vec<u8>) -> Self {
-        Self { out }
-    }
-
     /// The bytes so far.
     pub fn into_bytes(self) -> Vec<u8> {
         self.out

@@ -9,12 +9,19 @@ use num_complex::Complex64;
 
 use super::Number;
 
+/// Bytes of a text that is read as a number, so that comparing many numbers with a long text takes no time: enough for all
+/// digits of any Float64.
+const TEXT_BYTES_MAX: usize = 1024;
+
 /// The number that `text` stands for, blanks around it aside.
 ///
 /// Digits are an Int64, or a UInt64 if they only fit there; a number with a fraction or an exponent, and an integer of
 /// more digits, is a Float64; `3+4i` is a Complex64. The words for NaN and infinity are not numbers.
 pub fn parse(text: &str) -> Option<Number> {
     let text = text.trim();
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
     if let Ok(n) = text.parse() {
         return Some(Number::I64(n));
     }
