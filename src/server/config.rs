@@ -31,7 +31,7 @@ pub struct Config {
     #[arg(long = "address", value_name = "IP")]
     pub address: Option<IpAddr>,
 
-    /// The address to listen on [default: loopback, or all interfaces with --owner]
+    /// The address to listen on [default: loopback]
     #[arg(long = "bind", value_name = "IP")]
     pub bind: Option<IpAddr>,
 
@@ -164,14 +164,9 @@ impl Config {
     }
 
     /// The address to listen on. A host that checks nobody's credentials is only reachable from its own machine,
-    /// unless the command line says otherwise.
+    /// unless the command line says otherwise; and this release checks nobody's, also with an owner.
     pub fn listen_ip(&self) -> IpAddr {
-        match (self.bind, &self.owner, self.address) {
-            (Some(bind), _, _) => bind,
-            (None, Some(_), _) => Ipv4Addr::UNSPECIFIED.into(),
-            (None, None, Some(address)) => address,
-            (None, None, None) => Ipv4Addr::LOCALHOST.into(),
-        }
+        self.bind.or(self.address).unwrap_or_else(|| Ipv4Addr::LOCALHOST.into())
     }
 
     /// A sentence for each flag that was given but does nothing in this release.
@@ -351,7 +346,7 @@ mod tests {
         assert_eq!(ip(&[]), "127.0.0.1");
         assert_eq!(ip(&["--address=10.0.0.1"]), "10.0.0.1");
         assert_eq!(ip(&["--address=10.0.0.1", "--bind=127.0.0.1"]), "127.0.0.1");
-        assert_eq!(ip(&["--owner=/user"]), "0.0.0.0");
+        assert_eq!(ip(&["--owner=/user"]), "127.0.0.1");
     }
 
     #[test]

@@ -77,6 +77,27 @@ fn many_programs_have_a_value() {
     assert!(values > SAMPLES / 3, "{values} of {SAMPLES} programs have a value");
 }
 
+/// Where several parts of a program fail, a rule may change which of them is reported. That is rare: a rule that changed
+/// the kind of errors would show here.
+#[test]
+fn rules_seldom_change_which_error_is_reported() {
+    let mut rng = StdRng::seed_from_u64(2);
+    let (mut errors, mut others) = (0, Vec::new());
+    for _ in 0..20 * SAMPLES {
+        let words: Vec<u16> = (0..rng.random_range(0..400)).map(|_| rng.random()).collect();
+        let source = Source::new(&program(&words));
+        let (all, none) = (run(&local(Optimizer::default()), &source), run(&local(Optimizer::none()), &source));
+        if let (Err(all), Err(none)) = (all, none) {
+            errors += 1;
+            if all.kind() != none.kind() {
+                others.push(format!("{all} instead of {none}"));
+            }
+        }
+    }
+    println!("{} of {errors} errors are of another kind", others.len());
+    assert!(errors > 50 && others.len() * 10 < errors, "{} of {errors}:\n{}", others.len(), others.join("\n"));
+}
+
 #[test]
 fn no_rule_changes_a_result() {
     check(1, sources(), |source| {
