@@ -159,3 +159,49 @@ fn what_follows_in_an_after_waits() {
     );
     assert_eq!(host.hypothetical(&program), (200, "\"done\"\n".into()));
 }
+
+/// Sends requests on one HTTP/2 connection, all at once, and returns their statuses and bodies in order.
+fn over_http2(host: &Host, bodies: &[&str]) -> Vec<(u16, String)> {
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::Bytes;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", host.port)).await.unwrap();
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = handshake.await.unwrap();
+        let requests = bodies.iter().map(|body| {
+            let mut sender = sender.clone();
+            let uri = format!("http://127.0.0.1:{}/transact/hypothetical", host.port);
+            let request = hyper::Request::post(uri).body(Full::new(Bytes::from((*body).to_string()))).unwrap();
+            async move {
+                let reply = sender.send_request(request).await.unwrap();
+                assert_eq!(reply.version(), hyper::Version::HTTP_2);
+                assert_eq!(reply.headers()["content-type"], "application/json");
+                let status = reply.status().as_u16();
+                let body = reply.into_body().collect().await.unwrap().to_bytes();
+                (status, String::from_utf8(body.to_vec()).unwrap())
+            }
+        });
+        let requests = futures::future::join_all(requests);
+        tokio::select! {
+            replies = requests => replies,
+            result = connection => panic!("the connection ended: {result:?}"),
+        }
+    })
+}
+
+#[test]
+fn http2_is_served_without_tls() {
+    let host = Host::start(&["--max_body_size=1K"]);
+    let large = format!(r#"{{"op": [["a", "{}"]]}}"#, "x".repeat(2000));
+    let replies = over_http2(
+        &host,
+        &[r#"{"op": [["a", 1]]}"#, r#"{"op": [["a", {"$b": []}]]}"#, &large, r#"{"op": [["a", 2]]}"#],
+    );
+    assert_eq!(replies[0], (200, "1\n".into()));
+    assert_eq!(replies[1].0, 404);
+    assert_eq!(replies[2].0, 413);
+    assert_eq!(replies[3], (200, "2\n".into()));
+}
