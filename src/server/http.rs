@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::config::Config;
-use super::errors::JsonErrors;
+use super::connection::Connection;
 use super::gateway::HttpGateway;
 use super::metrics::Metrics;
 use super::request::respond;
@@ -253,7 +253,7 @@ async fn serve_connection(stream: TcpStream, builder: Arc<Builder<TokioExecutor>
         heard.store(true, Ordering::Relaxed);
         respond(Arc::clone(&host), request)
     });
-    let connection = watcher.watch(builder.serve_connection(JsonErrors::new(TokioIo::new(stream)), service));
+    let connection = watcher.watch(builder.serve_connection(Connection::new(TokioIo::new(stream)), service));
     tokio::select! {
         result = connection => if let Err(error) = result {
             debug!(error = %error, "a connection failed");

@@ -3,7 +3,7 @@
 //! The life of a request:
 //!
 //! 1. `http` accepts the connection and parses the HTTP messages on it, one task a connection.
-//! 2. `request` reads the head (path, query, token, transaction id), then the body, under the limits of
+//! 2. `request` reads the head (path, `query`, token, transaction id), then the body, under the limits of
 //!    [`crate::limits`]: bytes, depth, time, and requests in progress.
 //! 3. `routes` tells the few fixed endpoints from paths that name something in the world of programs.
 //! 4. [`codec`] decodes JSON or TBON to a [`Doc`](crate::value::Doc), which `compiler` makes a program of.
@@ -18,12 +18,13 @@
 
 pub mod codec;
 mod config;
+mod connection;
 mod docs;
-mod errors;
 mod gateway;
 mod http;
 mod metrics;
 mod openapi;
+mod query;
 mod request;
 mod routes;
 

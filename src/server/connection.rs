@@ -18,7 +18,7 @@ use crate::error::{Error, Kind};
 const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// A connection on which every error of HTTP/1 has a JSON body.
-pub(super) struct JsonErrors<T> {
+pub(super) struct Connection<T> {
     inner: T,
     /// Since when the client has not read.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -27,7 +27,7 @@ pub(super) struct JsonErrors<T> {
     written: usize,
 }
 
-impl<T: Write + Unpin> JsonErrors<T> {
+impl<T: Write + Unpin> Connection<T> {
     /// Writes, unless the client has not read for too long.
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
@@ -40,7 +40,7 @@ impl<T: Write + Unpin> JsonErrors<T> {
     }
 }
 
-impl<T> JsonErrors<T> {
+impl<T> Connection<T> {
     pub(super) fn new(inner: T) -> Self {
         Self { inner, stalled: None, substitute: vec![], written: 0 }
     }
@@ -74,13 +74,13 @@ fn substitute(reply: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-impl<T: Read + Unpin> Read for JsonErrors<T> {
+impl<T: Read + Unpin> Read for Connection<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
-impl<T: Write + Unpin> Write for JsonErrors<T> {
+impl<T: Write + Unpin> Write for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.substitute.is_empty() {
