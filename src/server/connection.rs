@@ -29,8 +29,12 @@ pub(super) struct Connection<T> {
 
 impl<T: Write + Unpin> Connection<T> {
     /// Writes, unless the client has not read for too long.
-    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let written = write(Pin::new(&mut self.inner), cx);
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -85,19 +89,37 @@ impl<T: Write + Unpin> Write for Connection<T> {
         let this = &mut *self;
         if this.substitute.is_empty() {
             match substitute(buf) {
-                None => return this.write(cx, buf),
+                None => return this.write(cx, |inner, cx| inner.poll_write(cx, buf)),
                 Some(bytes) => this.substitute = bytes,
             }
         }
         while this.written < this.substitute.len() {
             let rest = this.substitute[this.written..].to_vec();
-            match ready!(this.write(cx, &rest))? {
+            match ready!(this.write(cx, |inner, cx| inner.poll_write(cx, &rest)))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => this.written += written,
             }
         }
         (this.substitute, this.written) = (vec![], 0);
         Poll::Ready(Ok(buf.len()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    /// Large bodies are written from where they are, so that they are kept only until they are sent.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        match (filled.next(), filled.next()) {
+            // Replies of the library itself have no body.
+            (Some(only), None) => self.poll_write(cx, only),
+            _ => self.write(cx, |inner, cx| inner.poll_write_vectored(cx, bufs)),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

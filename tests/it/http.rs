@@ -88,6 +88,26 @@ fn requests_past_the_limit_are_told_so() {
     assert_eq!(host.connect().send("GET", "/state?key=1", &[], b"").text(), "1\n");
 }
 
+#[test]
+fn a_reply_that_nobody_reads_keeps_its_place() {
+    let host = Host::start(&["--max_requests=2"]);
+    let body = r#"{"op": [["t", {"/state/tuple/range": [3000000]}]]}"#;
+    let request = format!("POST /transact/hypothetical HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let silent: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", host.port)).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            // The reply has begun, and is longer than what the system keeps for a connection.
+            assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
+            stream
+        })
+        .collect();
+    check_error(&host.connect().send("GET", "/state?key=1", &[], b""), 503, "temporarily_unavailable");
+    drop(silent);
+    // The places are free again as soon as the host notices.
+    while host.connect().send("GET", "/state?key=1", &[], b"").status == 503 {}
+}
+
 /// A peer that answers nothing until `count` requests have arrived, and then all of them.
 fn peer(count: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
