@@ -25,12 +25,12 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
 use crate::value::{Id, Link, OpDef, State};
 
-/// Instructions between two looks at the clock.
+/// Units of work between two looks at the clock: an instruction on small states is one.
 const FUEL: u32 = 1024;
 /// Time after which a request lets others run.
 const SLICE: Duration = Duration::from_micros(500);
-/// Calls of one `map` that wait at once.
-const CALLS_MAX: usize = 64;
+/// Items of one `map` whose calls wait at once.
+const ITEMS_WAITING_MAX: usize = 64;
 /// Frames that a fiber remembers of the one that it was a part of.
 const OUTER_MAX: usize = 64;
 /// Frames of all fibers of one request.
@@ -359,7 +359,7 @@ impl<'a> Machine<'a> {
             for (index, result) in results.drain(..) {
                 state.set_result(index, result);
             }
-            if *outstanding >= CALLS_MAX || *outstanding > 0 && state.is_exhausted() {
+            if *outstanding >= ITEMS_WAITING_MAX || *outstanding > 0 && state.is_exhausted() {
                 if let Some(result) = result {
                     state.set_result(state.index(), result);
                 }

@@ -77,12 +77,6 @@ impl Link {
         &self.path
     }
 
-    /// The path of this link on its own host.
-    #[must_use]
-    pub fn without_authority(&self) -> Self {
-        Self { authority: None, path: Arc::clone(&self.path) }
-    }
-
     /// Whether this is the link `/`, which counts as none.
     pub fn is_root(&self) -> bool {
         self.authority.is_none() && self.path.is_empty()
