@@ -1,28 +1,29 @@
 //! A client that does nothing but send bytes and read replies.
 
+use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
 /// Replies that take longer than this end the run.
-const REPLY_TIME_MAX: Duration = Duration::from_secs(30);
+const REPLY_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// A request to send, perhaps many times.
 pub struct Request {
     pub method: &'static str,
-    pub target: &'static str,
+    pub target: Cow<'static, str>,
     pub body: String,
 }
 
 impl Request {
     /// A small GET.
     pub fn get() -> Self {
-        Self { method: "GET", target: "/state/scalar/value/string?key=%22Hello%22", body: String::new() }
+        Self { method: "GET", target: "/state/scalar/value/string?key=%22Hello%22".into(), body: String::new() }
     }
 
     /// A program to run.
     pub fn post(body: String) -> Self {
-        Self { method: "POST", target: "/transact/hypothetical", body }
+        Self { method: "POST", target: "/transact/hypothetical".into(), body }
     }
 
     /// This request as it is sent.
@@ -57,6 +58,12 @@ impl Client {
     pub fn send(&mut self, request: &[u8]) {
         let status = self.exchange(request).expect("the server replies");
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&self.reply));
+    }
+
+    /// The body of the last reply.
+    pub fn body(&self) -> &str {
+        let text = std::str::from_utf8(&self.reply).expect("the reply is text");
+        text.split_once("\r\n\r\n").expect("the reply has a head").1
     }
 
     fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::client::{Request, status_of};
+use crate::items::Random;
 use crate::table::Samples;
 
 /// Connections that are kept alive, each with one request at a time.
@@ -22,6 +23,15 @@ pub struct Load {
     /// Times of a request, in nanoseconds.
     pub p50: f64,
     pub p99: f64,
+}
+
+impl Load {
+    /// That of requests with these times, in nanoseconds, which took so long together.
+    pub fn of(nanos: Vec<u64>, duration: Duration) -> Self {
+        let per_second = nanos.len() as f64 / duration.as_secs_f64();
+        let samples = Samples::new(nanos);
+        Self { per_second, p50: samples.p50(), p99: samples.p99() }
+    }
 }
 
 /// What makes the load.
@@ -85,33 +95,53 @@ fn nanos(text: &str) -> Option<f64> {
 }
 
 fn by_ourselves(port: u16, request: &Request, seconds: u64) -> Load {
+    let request = request.to_bytes();
+    drive(port, CONNECTIONS, seconds, move |_| request.clone())
+}
+
+/// Lets so many clients send requests for some seconds, each the next one when it has the reply to the last, on a
+/// connection that is kept alive. All are served by one thread.
+pub fn drive(
+    port: u16,
+    clients: usize,
+    seconds: u64,
+    next: impl Fn(&mut Random) -> Vec<u8> + Send + Sync + 'static,
+) -> Load {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
-    let request: Arc<[u8]> = request.to_bytes().into();
-    let begin = Instant::now();
-    let end = begin + Duration::from_secs(seconds);
-    let all = runtime.block_on(async {
-        let connect = |_| tokio::spawn(connection(port, Arc::clone(&request), end));
-        let tasks: Vec<_> = (0..CONNECTIONS).map(connect).collect();
+    let next = Arc::new(next);
+    runtime.block_on(async {
+        let mut streams = Vec::with_capacity(clients);
+        for _ in 0..clients {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
+            stream.set_nodelay(true).expect("a socket can send at once");
+            streams.push(stream);
+        }
+        let begin = Instant::now();
+        let end = begin + Duration::from_secs(seconds);
+        let numbered = (1..).zip(streams);
+        let tasks: Vec<_> = numbered
+            .map(|(number, stream)| tokio::spawn(connection(stream, Random::new(number), Arc::clone(&next), end)))
+            .collect();
         let mut all = Vec::new();
         for task in tasks {
             all.extend(task.await.expect("no reply is an error").expect("connections stay"));
         }
-        all
-    });
-    let per_second = all.len() as f64 / begin.elapsed().as_secs_f64();
-    let samples = Samples::new(all);
-    Load { per_second, p50: samples.p50(), p99: samples.p99() }
+        Load::of(all, begin.elapsed())
+    })
 }
 
 /// The time of each request on one connection, in nanoseconds.
-async fn connection(port: u16, request: Arc<[u8]>, end: Instant) -> io::Result<Vec<u64>> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.set_nodelay(true)?;
+async fn connection(
+    mut stream: TcpStream,
+    mut random: Random,
+    next: Arc<impl Fn(&mut Random) -> Vec<u8>>,
+    end: Instant,
+) -> io::Result<Vec<u64>> {
     let mut nanos = Vec::new();
     let mut reply: Vec<u8> = Vec::new();
     let mut begin = Instant::now();
     while begin < end {
-        stream.write_all(&request).await?;
+        stream.write_all(&next(&mut random)).await?;
         reply.clear();
         let status = loop {
             if stream.read_buf(&mut reply).await? == 0 {

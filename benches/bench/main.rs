@@ -1,14 +1,20 @@
 //! Measures the host beside simpler programs that do the same work, in the same run.
 //!
 //! ```text
-//! cargo bench                        all groups, about 90 s
-//! cargo bench -- --quick             all groups, about 10 s, with more noise
+//! cargo bench                        all groups, about 6 minutes
+//! cargo bench -- --quick             all groups, about a minute, with more noise
 //! cargo bench -- http stages         only these groups
 //! ```
 //!
-//! Groups: `stages` (the parts of a request, in process), `fold` (loops, in process), `http` (requests a second),
-//! `request` (long requests on one connection) and `start` (time to start, and memory). Nothing here passes or fails by
-//! its time; a wrong reply ends the run, since its figures would mean nothing.
+//! Groups about programs: `stages` (the parts of a request, in process), `fold` (loops, in process), `http` (requests a
+//! second), `request` (long requests on one connection) and `start` (time to start, and memory).
+//!
+//! Groups about stored rows, whose sizes are in [`sizes`]: `commits` and `reads` (one row each, by many clients),
+//! `lookups` (reads in process), `load` (many rows at once), `scan` and `tpch` (queries, beside bare DataFusion),
+//! `restart` (after kill -9), `memory`, and `amplification` (bytes written for each byte of a user). `benches/compare`
+//! runs them beside other databases.
+//!
+//! Nothing here passes or fails by its time; a wrong reply ends the run, since its figures would mean nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,19 +23,37 @@
     reason = "a program that measures and prints"
 )]
 
+mod amplification;
 mod bare;
+mod bare_sql;
 mod client;
+mod commits;
+mod duel;
+mod facts;
 mod fold;
+mod folder;
 mod http;
+mod ingest;
+mod inside;
+mod items;
 mod load;
+mod memory;
 mod program;
+mod queries;
+mod reads;
+mod record;
+mod restart;
+mod scan;
 mod server;
+mod sizes;
 mod stages;
 mod table;
+mod tpch;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sizes::Sizes;
 use table::Until;
 
 /// The allocator of the real host, so that what is measured in process is what the host does.
@@ -49,6 +73,8 @@ struct Effort {
     round_seconds: u64,
     /// How often each server is started.
     starts: usize,
+    /// For groups about stored rows.
+    sizes: Sizes,
 }
 
 impl Effort {
@@ -62,6 +88,7 @@ impl Effort {
                 rounds: 1,
                 round_seconds: 1,
                 starts: 3,
+                sizes: Sizes::new(true),
             },
             false => Self {
                 stage: until(20, 250),
@@ -70,6 +97,7 @@ impl Effort {
                 rounds: 3,
                 round_seconds: 3,
                 starts: 10,
+                sizes: Sizes::new(false),
             },
         }
     }
@@ -78,12 +106,21 @@ impl Effort {
 /// A name and what it measures.
 type Group = (&'static str, fn(&Effort));
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 14] = [
     ("stages", stages::run),
     ("fold", fold::run),
     ("http", http::small_requests),
     ("request", http::long_requests),
     ("start", http::start),
+    ("commits", commits::run),
+    ("reads", reads::over_http),
+    ("lookups", reads::in_process),
+    ("load", ingest::run),
+    ("scan", scan::run),
+    ("tpch", tpch::run),
+    ("restart", restart::run),
+    ("memory", memory::run),
+    ("amplification", amplification::run),
 ];
 
 fn main() -> ExitCode {

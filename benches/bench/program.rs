@@ -8,9 +8,10 @@ use futures::future::BoxFuture;
 use tinychain::compiler::Program;
 use tinychain::env::SystemClock;
 use tinychain::error::{Error, Result};
-use tinychain::exec::{Gateway, Kernel, Prepared, RemoteArgs};
+use tinychain::exec::{Engine, EngineConfig, Gateway, Kernel, Prepared, RemoteArgs};
 use tinychain::limits::Limits;
 use tinychain::server::codec::json;
+use tinychain::storage::{Store, StoreConfig};
 use tinychain::txn::{Txn, TxnId};
 use tinychain::value::{Authority, Link, State};
 
@@ -50,8 +51,12 @@ impl InProcess {
     pub fn new() -> Self {
         let limits = Limits { compute_time: TIME_MAX, request_ttl: TIME_MAX, ..Limits::default() };
         let id = TxnId { timestamp: 1, nonce: 0 };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let store = runtime.block_on(Store::open(StoreConfig::memory())).expect("a store in memory");
+        let engine = EngineConfig { memory_bytes: 64 << 20, spill_dir: None, threads: 2 };
+        let engine = Engine::new(&engine).expect("an engine");
         Self {
-            kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock)),
+            kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), store, engine),
             txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None },
         }
     }
@@ -68,7 +73,7 @@ impl InProcess {
 }
 
 /// There are no other hosts.
-struct Nowhere;
+pub struct Nowhere;
 
 impl Gateway for Nowhere {
     fn is_local(&self, _authority: &Authority) -> bool {

@@ -1,11 +1,14 @@
 //! Servers in processes of their own: the real host, and the bare one.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::bare;
+use crate::client::{Client, Request};
 
 /// Worker threads of each server.
 pub const WORKERS: usize = 2;
@@ -21,12 +24,15 @@ impl Server {
     /// Starts the host with its defaults, on a free port and with an empty data directory.
     pub fn host() -> Self {
         let dir = tempfile::tempdir().expect("there is room for a directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tinychain"));
-        command
-            .arg("--http_port=0")
-            .arg(format!("--data_dir={}", dir.path().join("data").display()))
-            .arg(format!("--workspace={}", dir.path().join("workspace").display()));
-        Self::start(command, Some(dir))
+        Self::start(host_command(dir.path()), Some(dir))
+    }
+
+    /// Starts the host with its data in `dir`, which outlives it, and with more flags. Requests have the time that they
+    /// need.
+    pub fn host_in(dir: &Path, flags: &[String]) -> Self {
+        let mut command = host_command(dir);
+        command.args(["--request_ttl=3600", "--max_body_size=64M"]).args(flags);
+        Self::start(command, None)
     }
 
     /// Starts the bare server on a free port.
@@ -48,18 +54,37 @@ impl Server {
 
     /// The most memory that this server ever had, in MiB, where the system tells.
     pub fn peak_mib(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let text = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         let kib: f64 = text.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib / 1024.0)
+    }
+
+    /// A measurement of the host by its own account.
+    pub fn metric(&self, name: &str) -> f64 {
+        let mut client = Client::connect(self.port);
+        client.send(&Request { method: "GET", target: "/metrics".into(), body: String::new() }.to_bytes());
+        let value = client.body().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("the host does not say its {name}"))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Not asked to stop, but killed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The command that starts the host on a free port with its data in `dir`.
+fn host_command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinychain"));
+    command
+        .arg("--http_port=0")
+        .arg(format!("--data_dir={}", dir.join("data").display()))
+        .arg(format!("--workspace={}", dir.join("workspace").display()));
+    command
 }
 
 fn port_in(line: &str) -> Option<u16> {

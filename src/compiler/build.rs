@@ -406,6 +406,11 @@ fn not_allowed(link: &Link, verb: &str) -> Error {
     Error::method_not_allowed(format!("endpoint {} does not support {verb}", link.path_text()))
 }
 
+/// What is below this path is data of services.
+const SERVICE: &str = "/service/";
+/// Where collections are copied.
+const COPIES: [&str; 2] = ["/state/collection/btree/copy_from", "/state/collection/table/copy_from"];
+
 /// What a path of this host does when it is called like this.
 fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
     let path = link.path_text();
@@ -420,9 +425,22 @@ fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
             false => Err(not_allowed(link, shape.verb().http())),
         };
     }
+    if path.starts_with(SERVICE) || COPIES.contains(&path.as_str()) {
+        return match shape {
+            Shape::Post(_) => Ok(Target::Data(link.clone())),
+            _ if path.starts_with(SERVICE) => Ok(Target::Data(link.clone())),
+            shape => Err(not_allowed(link, shape.verb().http())),
+        };
+    }
     let class = match Class::at(&path) {
         Some(Class::Other(_)) if path.starts_with("/state/scalar/") => {
             return Err(Error::bad_request(format!("a {path} cannot be made from a value")));
+        }
+        Some(Class::BTree | Class::Table) => {
+            return match shape {
+                Shape::Get | Shape::Put => Ok(Target::Data(link.clone())),
+                _ => Err(not_allowed(link, shape.verb().http())),
+            };
         }
         None | Some(Class::Ref(_) | Class::Op(_) | Class::Closure | Class::Other(_)) => {
             return Err(Error::not_found(path));

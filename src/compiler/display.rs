@@ -90,13 +90,14 @@ pub fn label(graph: &OpGraph, op: &Op) -> String {
                 }
                 Target::Static(path) => (*path).into(),
                 Target::Cast(class) => format!("cast {class}"),
-                Target::Remote(link) => format!("{verb} {link}"),
+                Target::Remote(link) | Target::Data(link) => format!("{verb} {link}"),
             }
         }
         Op::If => "if".into(),
         Op::Case(_) => "case".into(),
         Op::After => "after".into(),
         Op::While => "while".into(),
+        Op::WriteAll(rows) => format!("write {rows} rows"),
         Op::With(_) => "with".into(),
         Op::Key => "key".into(),
         Op::Recall(_) => "recall".into(),

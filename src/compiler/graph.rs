@@ -50,6 +50,8 @@ pub enum Target {
     Cast(Class),
     /// A path of another host.
     Remote(Link),
+    /// A path of this host that stands for data, or makes a collection.
+    Data(Link),
 }
 
 /// What a node computes.
@@ -75,6 +77,8 @@ pub enum Op {
     After,
     /// Operands: condition, step, state.
     While,
+    /// So many rows that are put to a collection together. Operands: the collection, then key and value of each.
+    WriteAll(u32),
     /// A closure. Operands: the captured states under these names, then the op.
     With(Arc<[Id]>),
     /// The operand, which must be a value since it is used as a key.
@@ -105,6 +109,7 @@ impl Op {
             Op::If | Op::While => 3,
             Op::Case(values) => 2 + 2 * *values as usize,
             Op::After => 2,
+            Op::WriteAll(rows) => 1 + 2 * *rows as usize,
             Op::With(names) => names.len() + 1,
             Op::Key => 1,
             Op::Raise(_, operands) => *operands as usize,
@@ -389,8 +394,8 @@ impl OpGraph {
     pub fn is_pure(&self, id: NodeId) -> bool {
         match self.op(id) {
             Op::Call(Target::Cast(_), _) => true,
-            Op::Call(..) => self.method(id).is_some_and(|method| !matches!(method.body, methods::Body::Loop(_))),
-            Op::While | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => false,
+            Op::Call(..) => self.method(id).is_some_and(|method| !method.may_wait()),
+            Op::While | Op::WriteAll(_) | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => false,
             _ => true,
         }
     }
@@ -398,15 +403,26 @@ impl OpGraph {
     /// Whether a node may wait for something outside this process, or run an op that does.
     pub fn may_wait(&self, id: NodeId) -> bool {
         match self.op(id) {
-            Op::Call(Target::Remote(_), _) | Op::While => true,
+            Op::Call(Target::Remote(_) | Target::Data(_), _) | Op::While | Op::WriteAll(_) => true,
             Op::Call(Target::Value(path), _) => {
                 let subject = self.node(self.operands(id)[0]).class;
                 match (self.method(id), path.last()) {
-                    (Some(method), _) => matches!(method.body, methods::Body::Loop(_)),
+                    (Some(method), _) => method.may_wait(),
                     // Items and entries are there.
                     (None, None) => !subject.is_atom() && !matches!(subject, Class::Tuple | Class::Map),
                     (None, Some(name)) => methods::may_wait(name.as_str()),
                 }
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a node reads or writes rows.
+    pub fn is_data(&self, id: NodeId) -> bool {
+        match self.op(id) {
+            Op::WriteAll(_) | Op::Call(Target::Data(_), _) => true,
+            Op::Call(Target::Value(_), _) => {
+                matches!(self.node(self.operands(id)[0]).class, Class::BTree | Class::Table)
             }
             _ => false,
         }
@@ -429,6 +445,7 @@ impl OpGraph {
             Op::Param(_) | Op::Input(_) | Op::While | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => Class::State,
             Op::Tuple => Class::Tuple,
             Op::Map(_) => Class::Map,
+            Op::WriteAll(_) => Class::None,
             Op::With(_) => Class::Closure,
             Op::Key => class(0),
             Op::After => class(1),
@@ -447,6 +464,7 @@ impl OpGraph {
             Op::Call(Target::Cast(Class::Tuple | Class::ScalarTuple | Class::ValueTuple), _) => Class::Tuple,
             Op::Call(Target::Cast(Class::Map | Class::ScalarMap), _) => Class::Map,
             Op::Call(Target::Cast(_), _) => Class::State,
+            Op::Call(Target::Data(link), _) => created_class(link),
             Op::Call(Target::Remote(_), _) => Class::State,
         }
     }
@@ -492,6 +510,20 @@ impl OpGraph {
             return Err(Error::internal("the graph has no result"));
         }
         Ok(())
+    }
+}
+
+/// The class of what a path of this host makes.
+fn created_class(link: &Link) -> Class {
+    match link.path() {
+        [state, collection, class, ..] if state.as_str() == "state" && collection.as_str() == "collection" => {
+            match class.as_str() {
+                "btree" => Class::BTree,
+                "table" => Class::Table,
+                _ => Class::State,
+            }
+        }
+        _ => Class::State,
     }
 }
 

@@ -9,6 +9,7 @@
 //! Everything here is pure: no I/O, no clock, the same input gives the same graph.
 
 pub mod build;
+pub mod collection;
 pub mod decode;
 pub mod display;
 pub mod graph;

@@ -134,7 +134,10 @@ fn is_reference(entries: &[(Arc<str>, Doc)]) -> bool {
 pub fn is_parameter(state: &State) -> bool {
     match state {
         State::Value(Value::Number(crate::value::Number::Bool(_))) => false,
-        State::Value(Value::None | Value::Id(_) | Value::Link(_)) | State::Op(_) | State::Closure(_) => false,
+        State::Value(Value::None | Value::Id(_) | Value::Link(_))
+        | State::Op(_)
+        | State::Closure(_)
+        | State::Collection(_) => false,
         State::Value(_) => true,
         State::Tuple(tuple) => !tuple.items().is_empty(),
         State::Map(map) => !map.is_empty(),

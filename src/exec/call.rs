@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::data::DataCall;
 use super::items;
 use super::step::not_a_key;
 use super::unit::Site;
@@ -17,6 +18,8 @@ pub(super) enum Invocation {
     Op(OpCall),
     /// Run an op for each item of the receiver.
     Loop(LoopKind, State, Vec<State>),
+    /// Read or write rows.
+    Data(DataCall),
 }
 
 /// A call of an op with its arguments.
@@ -122,6 +125,10 @@ pub(super) fn invoke(subject: &State, site: &Site, args: Vec<State>) -> Result<I
             None => break,
         }
     }
+    if let State::Collection(collection) = value {
+        let (collection, path) = (Arc::clone(collection), rest.into());
+        return Ok(Invocation::Data(DataCall::Method { collection, path, shape: site.shape.clone(), args }));
+    }
     match rest {
         [] => call(value, &site.shape, args),
         [name] => method(value, name, site, args),
@@ -203,6 +210,7 @@ fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
         }
         State::Value(_) if *shape == Shape::Get => Ok(Invocation::Done(value.clone())),
         State::Value(_) => as_itself(value, shape),
+        State::Collection(_) => Err(Error::internal("rows are read elsewhere")),
     }
 }
 

@@ -81,7 +81,7 @@ impl<'a> Generator<'a> {
     }
 
     fn find_waiting(&self) -> Vec<bool> {
-        let mut waiting: Vec<bool> = self.plan.regions.iter().map(|region| region.engine == Engine::Call).collect();
+        let mut waiting: Vec<bool> = self.plan.regions.iter().map(|region| region.engine != Engine::Scalar).collect();
         // Regions were numbered users first, so what a region needs was decided before it.
         for id in (0..self.plan.regions.len()).rev() {
             let needs = self.strict_regions(id);
@@ -235,6 +235,10 @@ impl<'a> Generator<'a> {
                 let sources = self.sources(&operands);
                 self.emit(Instr::While { dst, cond: sources[0], step: sources[1], state: sources[2] });
             }
+            Op::WriteAll(_) => {
+                let (subject, args) = (self.source(operands[0]), self.sources(&operands[1..]).into_vec());
+                self.emit(Instr::WriteAll { dst, subject, args });
+            }
             Op::Fail(error) => {
                 self.emit(Instr::Fail { error: Box::new(error.clone()) });
             }
@@ -323,17 +327,18 @@ impl<'a> Generator<'a> {
         let bound = self.graph.method(node).map(|method| bind(method, shape));
         let instr = match (target, bound) {
             (Target::Static(_), Some(Err(error))) => Instr::Fail { error: Box::new(error) },
-            (Target::Value(_), Some(Ok(bound))) => bound_call(dst, bound, &sources),
+            (Target::Value(_), Some(Ok(bound))) if !matches!(bound, Bound::Data) => bound_call(dst, bound, &sources),
             (Target::Static(_), Some(Ok(Bound::Static(body, l, r)))) => {
                 Instr::Binary { dst, body, l: sources[l], r: sources[r] }
             }
             (Target::Static(_), Some(Ok(Bound::Unary(body)))) => Instr::Unary { dst, body, source: sources[0] },
             // Also if the call does not fit the method: then the machine finds out whether it can be read otherwise.
-            (Target::Value(path), None | Some(Err(_))) => {
+            (Target::Value(path), _) => {
                 let site = Box::new(Site::new(Arc::clone(path), shape.clone()));
                 Instr::Call { dst, site, subject: sources[0], args: sources[1..].into() }
             }
             (Target::Cast(class), _) => Instr::Cast { dst, class: *class, key: sources[0] },
+            (Target::Data(link), _) => Instr::Data { dst, link: link.clone(), shape: shape.clone(), args: sources },
             (Target::Remote(link), _) => Instr::Remote { dst, link: link.clone(), shape: shape.clone(), args: sources },
             (Target::Static(path), _) => {
                 Instr::Fail { error: Box::new(crate::error::Error::internal(format!("{path} is malformed"))) }

@@ -4,25 +4,35 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::common::ScalarValue;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::cache::{Cache, Stats};
 use super::codegen;
+use super::data::{Session, SqlReply};
 use super::gateway::Gateway;
-use super::machine::{Compile, Machine, Outcome};
+use super::machine::{Compile, Machine, Outcome, Outside};
+use super::relation::Engine;
+use super::sql;
 use super::trace::Trace;
 use super::unit::Unit;
 use crate::compiler::{BuildContext, Op, OpGraph, Program, build_op, build_program};
 use crate::env::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
 use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
+use crate::storage::Store;
 use crate::txn::Txn;
 use crate::value::{Authority, OpDef, State};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
+/// Times that a transaction is tried which conflicts with others.
+const ATTEMPTS_MAX: u32 = 16;
+/// Rows of each table that the diff of a hypothetical script shows.
+const DIFF_ROWS_MAX: usize = 1000;
 /// Ops whose plans an explanation shows.
 const EXPLAINED_OPS_MAX: usize = 32;
 
@@ -31,6 +41,9 @@ pub struct Kernel {
     limits: Limits,
     gateway: Arc<dyn Gateway>,
     clock: Arc<dyn Clock>,
+    store: Arc<Store>,
+    engine: Engine,
+    plans: Arc<sql::Plans>,
     optimizer: Optimizer,
     cache: Cache,
 }
@@ -43,8 +56,15 @@ pub struct Prepared {
 
 impl Kernel {
     /// A kernel with all rules.
-    pub fn new(limits: Limits, gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) -> Self {
-        Self { limits, gateway, clock, optimizer: Optimizer::default(), cache: Cache::new() }
+    pub fn new(
+        limits: Limits,
+        gateway: Arc<dyn Gateway>,
+        clock: Arc<dyn Clock>,
+        store: Arc<Store>,
+        engine: Engine,
+    ) -> Self {
+        let plans = Arc::new(sql::Plans::new());
+        Self { limits, gateway, clock, store, engine, plans, optimizer: Optimizer::default(), cache: Cache::new() }
     }
 
     /// The same kernel with other rules, and nothing cached.
@@ -56,8 +76,8 @@ impl Kernel {
     /// Another kernel like this, but without some rules.
     #[must_use]
     pub fn without_rules(&self, names: &[String]) -> Self {
-        let (gateway, clock) = (Arc::clone(&self.gateway), Arc::clone(&self.clock));
-        Self::new(self.limits.clone(), gateway, clock)
+        let (gateway, clock, store) = (Arc::clone(&self.gateway), Arc::clone(&self.clock), Arc::clone(&self.store));
+        Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone())
             .with_optimizer(Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule)))
     }
 
@@ -81,13 +101,75 @@ impl Kernel {
         Ok(Prepared { program, unit })
     }
 
-    /// Runs a program and returns its result.
+    /// Runs a program and returns its result. What it writes is forgotten.
     ///
     /// # Errors
     /// What the program raises; `Timeout` past its deadline or its time to compute.
     pub async fn run(&self, txn: &Txn, prepared: &Prepared) -> Result<State> {
+        self.attempt(txn, prepared, &self.begin(txn)).await
+    }
+
+    /// Runs a program, commits what it wrote, and returns its result. If that conflicts with what others committed
+    /// meanwhile, and no other host was told of it, the program is run again.
+    ///
+    /// # Errors
+    /// As [`Kernel::run`]; `Conflict` after some attempts.
+    pub async fn execute(&self, txn: &Txn, prepared: &Prepared) -> Result<State> {
+        let mut attempts = 0;
+        loop {
+            let session = self.begin(txn);
+            let result = self.attempt(txn, prepared, &session).await?;
+            attempts += 1;
+            match session.commit().await {
+                Ok(()) => return Ok(result),
+                Err(error) if self.may_retry(txn, &session, &error, attempts) => tokio::task::yield_now().await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a transaction that could not be committed can be tried again without anybody noticing.
+    pub fn may_retry(&self, txn: &Txn, session: &Session, error: &Error, attempts: u32) -> bool {
+        error.kind() == Kind::Conflict
+            && attempts < ATTEMPTS_MAX
+            && !session.was_told()
+            && self.clock.now() < txn.deadline
+    }
+
+    /// Begins a transaction.
+    pub fn begin(&self, txn: &Txn) -> Arc<Session> {
+        Session::new(&self.store, &self.engine, &self.plans, txn.id, self.limits.request_bytes)
+    }
+
+    /// Runs a script of SQL, and commits what it wrote unless it is hypothetical or says otherwise.
+    ///
+    /// # Errors
+    /// What the script is refused for; `Conflict` after some attempts.
+    pub async fn sql(&self, txn: &Txn, text: &str, params: &[ScalarValue], hypothetical: bool) -> Result<SqlReply> {
+        let mut attempts = 0;
+        loop {
+            let session = self.begin(txn);
+            let (outcome, commits) = Box::pin(sql::run(&session, text, params)).await?;
+            if hypothetical {
+                return Ok(SqlReply::Hypothetical(outcome, session.txn().diff(DIFF_ROWS_MAX).await?));
+            }
+            attempts += 1;
+            let writes = commits && session.txn().has_writes();
+            // Once it is committed, nothing is read in a transaction.
+            let outcome = if writes { outcome.collect(self.limits.reply_bytes).await? } else { outcome };
+            let committed = if writes { session.commit().await } else { Ok(()) };
+            match committed {
+                Ok(()) => return Ok(SqlReply::Done(outcome)),
+                Err(error) if self.may_retry(txn, &session, &error, attempts) => tokio::task::yield_now().await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(&self, txn: &Txn, prepared: &Prepared, session: &Arc<Session>) -> Result<State> {
         let Prepared { program, unit } = prepared;
-        self.drive(txn, Arc::clone(unit), program.literals(), None).await.map(|(state, _)| state)
+        let (state, _) = self.drive(txn, session, Arc::clone(unit), program.literals(), None).await?;
+        session.read_all(state, self.limits.reply_bytes).await
     }
 
     /// Says how a program is run; with `analyze`, runs it and says what that cost.
@@ -99,9 +181,10 @@ impl Kernel {
         let literals = program.literals();
         let (result, trace) = match analyze {
             true => {
+                let session = self.begin(txn);
                 let (state, trace) =
-                    self.drive(txn, Arc::clone(unit), literals.clone(), Some(Trace::default())).await?;
-                (Some(state), trace)
+                    self.drive(txn, &session, Arc::clone(unit), literals.clone(), Some(Trace::default())).await?;
+                (Some(session.read_all(state, self.limits.reply_bytes).await?), trace)
             }
             false => (None, None),
         };
@@ -163,13 +246,16 @@ impl Kernel {
     async fn drive(
         &self,
         txn: &Txn,
+        session: &Arc<Session>,
         unit: Arc<Unit>,
         literals: Vec<State>,
         trace: Option<Trace>,
     ) -> Result<(State, Option<Trace>)> {
-        let mut machine = Machine::new(unit, literals, self, self.clock.as_ref(), &self.limits, txn.deadline)?;
+        let clock = self.clock.as_ref();
+        let mut machine = Machine::new(unit, literals, self, session, clock, &self.limits, txn.deadline)?;
         machine.trace = trace;
-        let (mut waiting, mut calls) = (VecDeque::new(), FuturesUnordered::new());
+        let mut waiting = VecDeque::new();
+        let mut calls: FuturesUnordered<BoxFuture<'_, _>> = FuturesUnordered::new();
         loop {
             let outcome = machine.run()?;
             if let Outcome::Done(state) = outcome {
@@ -179,8 +265,14 @@ impl Kernel {
             while calls.len() < CALLS_MAX
                 && let Some(call) = waiting.pop_front()
             {
-                let (gateway, link, args) = (&self.gateway, call.link, call.args);
-                calls.push(async move { (call.fiber, gateway.call(txn, &link, args).await) });
+                let (gateway, fiber) = (&self.gateway, call.fiber);
+                calls.push(match call.call {
+                    Outside::Data(reply) => Box::pin(async move { (fiber, reply.await) }),
+                    Outside::Remote(link, args) => {
+                        session.tell();
+                        Box::pin(async move { (fiber, gateway.call(txn, &link, args).await) })
+                    }
+                });
             }
             if let Outcome::Yield = outcome {
                 tokio::task::yield_now().await;

@@ -11,9 +11,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use slab::Slab;
 
 use super::call::{Invocation, OpArgs, OpCall, invoke, remote_args};
+use super::data::{DataCall, Notes, Session};
 use super::fiber::{Activation, ActivationId, Fiber, FiberId, Frame, FrameKind, Join, Target, is_detachable};
 use super::gateway::RemoteArgs;
 use super::loops::{Loop, Next};
@@ -27,6 +30,8 @@ use crate::value::{Id, Link, OpDef, State};
 
 /// Units of work between two looks at the clock: an instruction on small states is one.
 const FUEL: u32 = 1024;
+/// Units of work of a call for rows.
+const DATA_FUEL: u32 = 32;
 /// Time after which a request lets others run.
 const SLICE: Duration = Duration::from_micros(500);
 /// Items of one `map` whose calls wait at once.
@@ -44,11 +49,18 @@ pub(super) trait Compile: Sync {
     fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>>;
 }
 
-/// A call of another host that a fiber waits for.
-pub(super) struct RemoteCall {
+/// What a fiber waits for.
+pub(super) struct Waiting {
     pub fiber: FiberId,
-    pub link: Link,
-    pub args: RemoteArgs,
+    pub call: Outside,
+}
+
+/// A call that leaves the machine.
+pub(super) enum Outside {
+    /// Of another host.
+    Remote(Link, RemoteArgs),
+    /// For rows that were not there at once.
+    Data(BoxFuture<'static, Result<State>>),
 }
 
 /// Why the machine stopped.
@@ -63,6 +75,7 @@ pub(super) enum Outcome {
 /// Runs one request.
 pub(super) struct Machine<'a> {
     compile: &'a dyn Compile,
+    session: &'a Arc<Session>,
     clock: &'a dyn Clock,
     limits: &'a Limits,
     deadline: Instant,
@@ -75,7 +88,7 @@ pub(super) struct Machine<'a> {
     /// Fibers that wait for a region that another computes.
     parked: Vec<(ActivationId, Register, FiberId)>,
     /// Calls that were made in this turn.
-    calls: Vec<RemoteCall>,
+    calls: Vec<Waiting>,
     waiting_calls: usize,
     /// Registers of activations that ended, to be used again.
     pool: Vec<Vec<Slot>>,
@@ -102,12 +115,14 @@ impl<'a> Machine<'a> {
         unit: Arc<Unit>,
         literals: Vec<State>,
         compile: &'a dyn Compile,
+        session: &'a Arc<Session>,
         clock: &'a dyn Clock,
         limits: &'a Limits,
         deadline: Instant,
     ) -> Result<Self> {
         let mut machine = Self {
             compile,
+            session,
             clock,
             limits,
             deadline,
@@ -165,7 +180,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Calls of other hosts that were made since this was last asked.
-    pub fn take_calls(&mut self) -> Vec<RemoteCall> {
+    pub fn take_calls(&mut self) -> Vec<Waiting> {
         self.waiting_calls += self.calls.len();
         std::mem::take(&mut self.calls)
     }
@@ -452,9 +467,20 @@ impl<'a> Machine<'a> {
             }
             Instr::Remote { link, shape, args, .. } => {
                 let args = remote_args(shape, copy_all(&unit, slots, args)?)?;
-                let fiber = self.detach(fiber);
-                self.calls.push(RemoteCall { fiber, link: link.clone(), args });
-                Ok(Turn::Over)
+                Ok(self.leave(fiber, Outside::Remote(link.clone(), args)))
+            }
+            Instr::Data { link, shape, args, .. } => {
+                let args = copy_all(&unit, slots, args)?;
+                let call = DataCall::Path { link: link.clone(), shape: shape.clone(), args };
+                self.data(fiber, call)
+            }
+            Instr::WriteAll { subject, args, .. } => {
+                let State::Collection(collection) = read(&unit, slots, *subject)? else {
+                    return Err(Error::internal("rows are written together only to a collection"));
+                };
+                let collection = Arc::clone(collection);
+                let args = copy_all(&unit, slots, args)?;
+                self.data(fiber, DataCall::WriteAll { collection, args })
             }
             _ => Err(Error::internal("an instruction that the machine does not know")),
         }
@@ -465,7 +491,33 @@ impl<'a> Machine<'a> {
             Invocation::Done(state) => self.deliver(fiber, state),
             Invocation::Op(call) => self.call_op(fiber, call).map(|()| Turn::Again),
             Invocation::Loop(kind, receiver, args) => self.begin_loop(fiber, Loop::over(kind, &receiver, &args)?),
+            Invocation::Data(call) => self.data(fiber, call),
         }
+    }
+
+    /// The notes about the instruction that a fiber has just begun, if this is traced.
+    fn notes_of(&mut self, fiber: FiberId) -> Option<Arc<Notes>> {
+        let trace = self.trace.as_mut()?;
+        let frame = self.fibers[fiber].stack.last()?;
+        Some(trace.notes(&self.activations[frame.activation].unit, frame.pc - 1))
+    }
+
+    /// Asks for rows. Most are in memory, and there at once.
+    fn data(&mut self, fiber: FiberId, call: DataCall) -> Result<Turn> {
+        self.budget.fuel = self.budget.fuel.saturating_sub(DATA_FUEL);
+        let notes = self.notes_of(fiber);
+        let mut reply = self.session.call(call, notes);
+        match reply.as_mut().now_or_never() {
+            Some(reply) => self.deliver(fiber, reply?),
+            None => Ok(self.leave(fiber, Outside::Data(reply))),
+        }
+    }
+
+    /// A fiber waits for what is not here.
+    fn leave(&mut self, fiber: FiberId, call: Outside) -> Turn {
+        let fiber = self.detach(fiber);
+        self.calls.push(Waiting { fiber, call });
+        Turn::Over
     }
 
     /// Computes a region unless it was, or waits for whoever does.

@@ -4,7 +4,10 @@
 //! 2. [`step`] runs straight-line code, without allocation or task per node;
 //! 3. [`machine`] does the rest, in [`fiber`]s: calls of ops, loops, and waiting for other hosts, with as much at once as the program
 //!    allows;
-//! 4. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
+//! 4. [`data`] reads and writes rows for them, by key or through DataFusion ([`relation`]);
+//! 5. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
+//!
+//! [`sql`] does without the machine: scripts of SQL run in the same transactions.
 //!
 //! The machine does no I/O and knows no task: calls of other hosts go through the [`Gateway`], time comes from the
 //! [`Clock`](crate::env::Clock).
@@ -12,17 +15,22 @@
 mod cache;
 mod call;
 mod codegen;
+mod data;
 mod fiber;
 mod gateway;
 mod items;
 mod kernel;
 mod loops;
 mod machine;
+pub mod relation;
+pub mod sql;
 mod step;
 mod trace;
 mod unit;
 mod unwind;
 
 pub use cache::Stats;
+pub use data::{Session, SqlReply};
 pub use gateway::{Gateway, RemoteArgs};
 pub use kernel::{Kernel, Prepared};
+pub use relation::{Engine, EngineConfig};

@@ -118,7 +118,7 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, budget: &mut Bu
                         budget.spend(arg);
                         (*dst, body(subject, arg)?)
                     }
-                    Ok(Bound::Loop(..)) => return Ok(Control::Slow),
+                    Ok(Bound::Loop(..) | Bound::Data) => return Ok(Control::Slow),
                     Ok(bound) => {
                         let args = read_all(unit, slots, args)?;
                         args.iter().for_each(|arg| budget.spend(arg));
@@ -180,7 +180,11 @@ pub(super) fn run(unit: &Unit, slots: &mut [Slot], pc: &mut u32, budget: &mut Bu
                 Slot::Done(_) => continue,
                 _ => return Ok(Control::Slow),
             },
-            Instr::Remote { .. } | Instr::Loop { .. } | Instr::While { .. } => return Ok(Control::Slow),
+            Instr::Remote { .. }
+            | Instr::Data { .. }
+            | Instr::WriteAll { .. }
+            | Instr::Loop { .. }
+            | Instr::While { .. } => return Ok(Control::Slow),
             Instr::Raise { kind, message, stack } => {
                 // An error whose message is missing is raised all the same.
                 let message = match read(unit, slots, *message) {

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::data::Notes;
 use super::step::{self, Budget, Control, Slot};
 use super::unit::Unit;
+use crate::compiler::NodeId;
 use crate::env::Clock;
 use crate::error::Result;
 use crate::planner::Analysis;
@@ -16,12 +18,25 @@ use crate::value::State;
 pub(super) struct Trace {
     /// By the address of the unit, which the request keeps alive.
     units: HashMap<usize, Analysis>,
+    /// What was noted about the rows that a node reads, by unit and node.
+    notes: HashMap<(usize, NodeId), Arc<Notes>>,
 }
 
 impl Trace {
     /// What the nodes of `unit` cost.
     pub fn of(&self, unit: &Arc<Unit>) -> Analysis {
-        self.units.get(&(Arc::as_ptr(unit) as usize)).cloned().unwrap_or_default()
+        let unit = Arc::as_ptr(unit) as usize;
+        let mut analysis = self.units.get(&unit).cloned().unwrap_or_default();
+        for ((_, node), notes) in self.notes.iter().filter(|((of, _), _)| *of == unit) {
+            analysis.entry(*node).or_default().notes.clone_from(&notes.lock());
+        }
+        analysis
+    }
+
+    /// The notes about the rows that the instruction `pc` reads.
+    pub fn notes(&mut self, unit: &Arc<Unit>, pc: u32) -> Arc<Notes> {
+        let key = (Arc::as_ptr(unit) as usize, unit.nodes[pc as usize]);
+        Arc::clone(self.notes.entry(key).or_default())
     }
 
     /// Runs one instruction and notes what it cost.

@@ -70,6 +70,19 @@ pub(super) enum Instr {
         shape: Shape,
         args: Sources,
     },
+    /// `dst :=` what a path of this host makes of its data.
+    Data {
+        dst: Register,
+        link: Link,
+        shape: Shape,
+        args: Sources,
+    },
+    /// Puts rows to a collection: key and value of each.
+    WriteAll {
+        dst: Register,
+        subject: Source,
+        args: Vec<Source>,
+    },
     /// `dst :=` the result of calling an op for each item of the receiver.
     Loop {
         dst: Register,
@@ -156,6 +169,8 @@ impl Instr {
             | Instr::Cast { dst, .. }
             | Instr::Call { dst, .. }
             | Instr::Remote { dst, .. }
+            | Instr::Data { dst, .. }
+            | Instr::WriteAll { dst, .. }
             | Instr::Loop { dst, .. }
             | Instr::While { dst, .. }
             | Instr::Tuple { dst, .. }

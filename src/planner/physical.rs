@@ -14,6 +14,8 @@ use crate::compiler::{Demand, NodeId, OpGraph};
 pub enum Engine {
     /// A register program, inline.
     Scalar,
+    /// Rows of collections: by key and range, or through DataFusion, whichever suits what is found when it runs.
+    Data,
     /// A call that may wait: of another host, or of an op, which may call one.
     Call,
 }
@@ -23,6 +25,7 @@ impl Engine {
     pub fn name(self) -> &'static str {
         match self {
             Engine::Scalar => "scalar",
+            Engine::Data => "data",
             Engine::Call => "call",
         }
     }
@@ -75,7 +78,7 @@ impl PhysicalPlan {
             region_of.insert(*id, region);
             regions[region].nodes.push(*id);
             if graph.may_wait(*id) {
-                regions[region].engine = Engine::Call;
+                regions[region].engine = if graph.is_data(*id) { Engine::Data } else { Engine::Call };
             }
         }
         for region in &mut regions {

@@ -5,17 +5,21 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 
+use crate::exec::EngineConfig;
 use crate::limits::Limits;
 use crate::planner::Optimizer;
+use crate::storage::StoreConfig;
 use crate::value::Link;
 
 /// The smallest cache that the protocol allows, in bytes.
 const CACHE_BYTES_MIN: u64 = 5_000;
+/// The cache of a host whose command line does not say.
+const CACHE_BYTES: u64 = 1_000_000_000;
 /// Threads need this much stack for the deepest request that is accepted.
 const STACK_BYTES_MIN: u64 = 2 << 20;
 /// More than this is a typing error.
@@ -56,7 +60,7 @@ pub struct Config {
           value_parser = ["trace", "debug", "info", "warn", "error"])]
     pub log_level: String,
 
-    /// The size of the file cache: bytes, or with suffix K, M or G (powers of 1000) [default: 1G]
+    /// The size of the cache of stored rows: bytes, or with suffix K, M or G (powers of 1000) [default: 1G]
     #[arg(long = "cache_size", value_name = "SIZE", value_parser = cache_size)]
     pub cache_size: Option<u64>,
 
@@ -132,6 +136,14 @@ pub struct Config {
     #[arg(long = "max_request_memory", value_name = "SIZE", default_value = "1G", value_parser = size)]
     pub max_request_memory: u64,
 
+    /// The memory that sorts, joins and aggregates of all queries may take before they use the workspace
+    #[arg(long = "query_memory", value_name = "SIZE", default_value = "1G", value_parser = size)]
+    pub query_memory: u64,
+
+    /// The size of the rows in memory that are written to a segment together
+    #[arg(long = "memtable_size", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    pub memtable_size: u64,
+
     /// A rule of the optimizer to leave out; can be repeated
     #[arg(long = "without_rule", value_name = "NAME", value_parser = rule)]
     pub without_rules: Vec<String>,
@@ -163,6 +175,20 @@ impl Config {
         to_usize(self.stack_size.max(STACK_BYTES_MIN))
     }
 
+    /// What queries may use; they spill to `workspace`.
+    pub fn engine(&self, workspace: &Path) -> EngineConfig {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        EngineConfig { memory_bytes: to_usize(self.query_memory), spill_dir: Some(workspace.join("spill")), threads }
+    }
+
+    /// The store in the data directory at `path`.
+    ///
+    /// # Errors
+    /// `Internal` if the directory cannot be used.
+    pub fn store(&self, path: &Path) -> crate::error::Result<StoreConfig> {
+        StoreConfig::local(path, self.cache_size.unwrap_or(CACHE_BYTES), self.memtable_size)
+    }
+
     /// The address to listen on. A host that checks nobody's credentials is only reachable from its own machine,
     /// unless the command line says otherwise; and this release checks nobody's, also with an owner.
     pub fn listen_ip(&self) -> IpAddr {
@@ -172,7 +198,6 @@ impl Config {
     /// A sentence for each flag that was given but does nothing in this release.
     pub fn later(&self) -> Vec<&'static str> {
         let flags = [
-            (self.cache_size.is_some(), "--cache_size has no effect yet: files are not cached before services come"),
             (!self.peer.is_empty(), "--peer has no effect yet: replication comes in a later release"),
             (!self.symmetric_key.is_empty(), "--symmetric_key has no effect yet: replication comes in a later release"),
             (self.owner.is_some(), "--owner does not restrict requests yet: authorization comes in a later release"),
@@ -182,7 +207,7 @@ impl Config {
                 "--removal_timeout has no effect yet: replication comes in a later release",
             ),
             (self.no_mdns, "--no_mdns has no effect yet: this release never looks for other hosts"),
-            (self.allow_get_writes, "--allow_get_writes has no effect yet: nothing can be written in this release"),
+            (self.allow_get_writes, "--allow_get_writes has no effect yet: what a GET writes is never committed"),
         ];
         flags.into_iter().filter(|(given, _)| *given).map(|(_, sentence)| sentence).collect()
     }
@@ -301,7 +326,7 @@ mod tests {
         let flags = ["--workspace=/w", "--address=127.0.0.1", "--data_dir=/d", "--http_port=1", "--log_level=debug"];
         let more = ["--cache_size=5K", "--request_ttl=30", key.as_str(), "--insecure"];
         let config = parse(&[&flags[..], &more[..]].concat()).unwrap();
-        assert_eq!(config.later().len(), 2);
+        assert_eq!(config.later().len(), 1);
         assert_eq!(config.listen_ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
     }
 

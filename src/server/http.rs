@@ -26,9 +26,10 @@ use super::gateway::HttpGateway;
 use super::metrics::Metrics;
 use super::request::respond;
 use crate::env::{Clock, SystemClock, TxnClock};
-use crate::exec::Kernel;
+use crate::error::Error;
+use crate::exec::{Engine, Kernel};
 use crate::limits::Limits;
-use crate::storage::{DataDir, Workspace};
+use crate::storage::{DataDir, Store, Workspace};
 
 /// Connections that the system accepts before the host does.
 const BACKLOG: u32 = 1024;
@@ -48,6 +49,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// What all requests share.
 pub(super) struct Host {
     pub(super) kernel: Kernel,
+    pub(super) store: Arc<Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) mint: TxnClock,
     pub(super) limits: Limits,
@@ -60,12 +62,14 @@ pub(super) struct Host {
 
 impl Host {
     #[expect(clippy::disallowed_methods, reason = "the nonce that tells this host from others is drawn once")]
-    fn new(config: &Config, listen: SocketAddr) -> Self {
+    fn new(config: &Config, listen: SocketAddr, store: Arc<Store>, engine: Engine) -> Self {
         let limits = config.limits();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let gateway = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
         Self {
-            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock)).without_rules(&config.without_rules),
+            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine)
+                .without_rules(&config.without_rules),
+            store,
             mint: TxnClock::new(rand::random()),
             metrics: Metrics::new(clock.now()),
             slots: Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS))),
@@ -89,6 +93,8 @@ impl Host {
 pub enum ServeError {
     /// The data directory or the workspace is not usable.
     Storage(io::Error),
+    /// What is stored cannot be read, or not be written.
+    Store(Error),
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
     /// The signals to stop cannot be received.
@@ -99,6 +105,7 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServeError::Storage(error) => write!(f, "{error}"),
+            ServeError::Store(error) => write!(f, "{error}"),
             ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             ServeError::Signals(error) => write!(f, "cannot receive signals: {error}"),
         }
@@ -115,16 +122,25 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for sentence in config.later() {
         warn!("{sentence}");
     }
-    let _data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
-    let _workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
+    let data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
+    let workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
+    let store = open_store(&config, &data).await.map_err(ServeError::Store)?;
+    let engine = Engine::new(&config.engine(workspace.path())).map_err(ServeError::Store)?;
     let address = SocketAddr::new(config.listen_ip(), config.http_port);
     let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
     let local = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
-    let host = Arc::new(Host::new(&config, local));
+    let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine));
     let stop = stop_signal().map_err(ServeError::Signals)?;
     announce(&config, local);
     accept(listener, &host, stop).await;
+    store.close().await;
     Ok(())
+}
+
+/// Opens the store in the data directory, and recovers what was committed before the host stopped.
+async fn open_store(config: &Config, data: &DataDir) -> crate::error::Result<Arc<Store>> {
+    let store = Store::open(config.store(data.path())?).await?;
+    Ok(store)
 }
 
 /// Listens on `address`, also if connections of an earlier host on that port linger.

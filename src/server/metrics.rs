@@ -13,8 +13,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::store_metrics::StoreMetrics;
 use crate::error::{Error, Result};
 use crate::exec::Stats;
+use crate::storage::StoreStats;
 
 /// The latency of the first bucket, in seconds; each of the others has twice that of the one before.
 const LATENCY_MIN: f64 = 0.000_025;
@@ -40,6 +42,7 @@ pub(super) struct Metrics {
     plan_hits: Counter,
     plan_misses: Counter,
     plans: Gauge,
+    store: StoreMetrics,
     uptime: Gauge<f64, AtomicU64>,
 }
 
@@ -49,8 +52,10 @@ impl Metrics {
         let family = Family::<Labels, Counter>::default();
         let requests = METHODS
             .map(|method| STATUSES.map(|status| family.get_or_create_owned(&[("method", method), ("status", status)])));
+        let mut registry = Registry::with_prefix("tinychain");
         let mut metrics = Self {
-            registry: Registry::with_prefix("tinychain"),
+            store: StoreMetrics::register(&mut registry),
+            registry,
             started: now,
             requests,
             latency: Histogram::new(exponential_buckets(LATENCY_MIN, 2.0, LATENCY_BUCKETS)),
@@ -99,7 +104,8 @@ impl Metrics {
     }
 
     /// All measurements as text.
-    pub(super) fn render(&self, stats: &Stats, now: Instant) -> Result<String> {
+    pub(super) fn render(&self, stats: &Stats, store: &StoreStats, now: Instant) -> Result<String> {
+        self.store.set(store);
         self.plan_hits.inner().store(stats.plan_hits, Ordering::Relaxed);
         self.plan_misses.inner().store(stats.plan_misses, Ordering::Relaxed);
         self.plans.set(i64::try_from(stats.plans).unwrap_or(i64::MAX));
@@ -151,7 +157,7 @@ mod tests {
         metrics.receive(5);
         let guard = metrics.enter();
         let stats = Stats { plan_hits: 7, plan_misses: 2, plans: 1 };
-        let text = metrics.render(&stats, now + Duration::from_secs(2)).unwrap();
+        let text = metrics.render(&stats, &StoreStats::default(), now + Duration::from_secs(2)).unwrap();
         for line in [
             "tinychain_requests_total{method=\"GET\",status=\"2xx\"} 1",
             "tinychain_requests_total{method=\"other\",status=\"4xx\"} 1",
@@ -167,7 +173,7 @@ mod tests {
             assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
         }
         drop(guard);
-        let text = metrics.render(&stats, now).unwrap();
+        let text = metrics.render(&stats, &StoreStats::default(), now).unwrap();
         assert!(text.contains("tinychain_requests_in_flight 0\n"));
     }
 }

@@ -11,11 +11,14 @@
 //! 6. [`codec`] encodes the resulting state, or `request` turns the error into a status and a body.
 //! 7. `metrics` counts.
 //!
+//! `sql` answers scripts of SQL in the same way; its rows may be streamed as they are computed (`body`).
+//!
 //! Beside that, `config` is the command line, and `openapi` and `docs` describe the host to people and tools.
 //!
 //! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
 //! deadline by more than a moment; nothing here knows what a program means.
 
+mod body;
 pub mod codec;
 mod config;
 mod connection;
@@ -27,6 +30,8 @@ mod openapi;
 mod query;
 mod request;
 mod routes;
+mod sql;
+mod store_metrics;
 
 pub use config::Config;
 pub use http::{ServeError, serve};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::FutureExt as _;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     ALLOW, AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -24,11 +24,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use tracing::{Instrument as _, Span, debug, error, info_span};
 
+use super::body::{KeptBody, ReplyBody};
 use super::codec::{Encoding, decode_body, encode_error, encode_reply};
 use super::http::Host;
 use super::query::Query;
 use super::routes::{self, Endpoint, Route, Target};
-use super::{docs, openapi};
+use super::{docs, openapi, sql};
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Kernel, Prepared};
@@ -47,34 +48,24 @@ const GRACE: Duration = Duration::from_millis(50);
 /// A successful reply.
 struct Reply {
     content_type: &'static str,
-    body: Bytes,
+    body: ReplyBody,
+    /// The request's place, which is kept until the reply is sent.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
-    fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { content_type, body: body.into() }
+    fn new(content_type: &'static str, body: impl Into<ReplyBody>) -> Self {
+        Self { content_type, body: body.into(), slot: None }
     }
 
-    /// The same reply, which keeps the request's place until it is sent: a reply that nobody reads takes memory.
+    /// The same reply, which keeps the request's place until it is sent.
     fn keeping(self, slot: OwnedSemaphorePermit) -> Self {
-        Self { body: Bytes::from_owner(Kept { body: self.body, _slot: slot }), ..self }
-    }
-}
-
-/// A body with the place of its request.
-struct Kept {
-    body: Bytes,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Kept {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
+        Self { slot: Some(slot), ..self }
     }
 }
 
 /// Answers a request.
-pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Result<Response<KeptBody>, Infallible> {
     let started = host.clock.now();
     let _in_flight = host.metrics.enter();
     let (parts, mut body) = request.into_parts();
@@ -155,6 +146,19 @@ impl Head {
     }
 }
 
+impl Head {
+    /// Whether what the request writes is committed. What is below `/state` belongs to nobody, and a GET reads.
+    fn commits(&self) -> bool {
+        match &self.target {
+            Target::Route(_) => false,
+            Target::Link(link) => {
+                let is_native = link.path().first().is_some_and(|first| first.as_str() == "state");
+                self.verb != Verb::Get && !is_native
+            }
+        }
+    }
+}
+
 fn verb(method: &Method, path: &str) -> Result<Verb> {
     match *method {
         Method::GET => Ok(Verb::Get),
@@ -224,8 +228,16 @@ async fn answer(
         let (content_type, text) = view.show(&explanation, host.limits.reply_bytes)?;
         return Ok(Reply::new(content_type, text).keeping(slot));
     }
+    if let Target::Route(Route { endpoint: Endpoint::Sql, .. }) = &head.target {
+        let (content_type, body) =
+            before(deadline, Box::pin(sql::answer(&host.kernel, &head.txn, headers, &bytes))).await?;
+        return Ok(Reply::new(content_type, body).keeping(slot));
+    }
     let prepared = prepare(&host.kernel, head, headers, &bytes)?;
-    let state = before(deadline, host.kernel.run(&head.txn, &prepared)).await?;
+    let state = match head.commits() {
+        true => before(deadline, host.kernel.execute(&head.txn, &prepared)).await?,
+        false => before(deadline, host.kernel.run(&head.txn, &prepared)).await?,
+    };
     let encode = || encode_reply(&state, encoding, host.limits.reply_bytes);
     let body = if state.weight() > INLINE_BYTES_MAX as u64 { tokio::task::block_in_place(encode)? } else { encode()? };
     Ok(Reply::new(encoding.content_type(), body).keeping(slot))
@@ -234,7 +246,7 @@ async fn answer(
 /// The reply of an endpoint that runs no program.
 fn fixed(host: &Host, route: &Route, query: &Query) -> Option<Result<Reply>> {
     Some(match route.endpoint {
-        Endpoint::Hypothetical | Endpoint::Explain => return None,
+        Endpoint::Hypothetical | Endpoint::Explain | Endpoint::Sql => return None,
         Endpoint::Tokens if query.key == Doc::Null => {
             Err(Error::bad_request("expected a key: the encrypted token of another host"))
         }
@@ -242,7 +254,7 @@ fn fixed(host: &Host, route: &Route, query: &Query) -> Option<Result<Reply>> {
             Err(Error::not_implemented("tokens for replication come with services, in a later release"))
         }
         Endpoint::Metrics => {
-            let text = host.metrics.render(&host.kernel.stats(), host.clock.now());
+            let text = host.metrics.render(&host.kernel.stats(), &host.store.stats(), host.clock.now());
             text.map(|text| Reply::new(route.content_type, text))
         }
         Endpoint::Health => {
@@ -321,7 +333,7 @@ async fn forget(body: &mut Incoming, deadline: Instant) {
 }
 
 /// The response, and the size of its body.
-fn to_response(result: Result<Reply>, encoding: Encoding, parts: &Parts) -> (Response<Full<Bytes>>, usize) {
+fn to_response(result: Result<Reply>, encoding: Encoding, parts: &Parts) -> (Response<KeptBody>, usize) {
     let (status, reply, extra) = match result {
         Ok(reply) => (StatusCode::OK, reply, None),
         Err(error) => {
@@ -331,7 +343,7 @@ fn to_response(result: Result<Reply>, encoding: Encoding, parts: &Parts) -> (Res
         }
     };
     let bytes = reply.body.len();
-    let mut response = Response::new(Full::new(reply.body));
+    let mut response = Response::new(KeptBody::new(reply.body, reply.slot));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     if let Some((name, value)) = extra {

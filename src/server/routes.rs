@@ -14,6 +14,7 @@ pub(super) enum Endpoint {
     Tokens,
     Hypothetical,
     Explain,
+    Sql,
     Metrics,
     Health,
     OpenApi,
@@ -69,6 +70,18 @@ pub(super) static ROUTES: &[Route] = &[
                       rules that changed it, and what runs each part. With analyze=true the program also runs, and the plan \
                       says what each part cost. The parameter format is text, json, dot or svg. For any other request, the \
                       parameter explain=true does the same.",
+    },
+    Route {
+        path: "/sql",
+        endpoint: Endpoint::Sql,
+        verbs: &[Verb::Post],
+        content_type: JSON,
+        summary: "Run SQL in one transaction",
+        description: "Runs a script. The body is {\"sql\": <script>, \"params\": [<values of $1, $2, …>], \"hypothetical\": \
+                      <true to show what would change and change nothing>}. A script is one transaction; BEGIN and COMMIT \
+                      may stand around it. The reply is that of its last statement: {\"columns\": [{\"name\", \"type\"}], \
+                      \"rows\": […]} for a query, {\"rows_affected\": n} otherwise. With the header \
+                      accept: application/vnd.apache.arrow.stream, the rows of a query are streamed as Arrow batches.",
     },
     Route {
         path: "/metrics",

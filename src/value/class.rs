@@ -37,6 +37,8 @@ pub enum Class {
     Closure,
     Op(Verb),
     Ref(Ref),
+    BTree,
+    Table,
     /// A class of collections, chains or objects.
     Other(Other),
 }
@@ -64,8 +66,6 @@ const OTHER: &[&str] = &[
     "/state/scalar/ref",
     "/state/scalar/op",
     "/state/collection",
-    "/state/collection/btree",
-    "/state/collection/table",
     "/state/collection/tensor",
     "/state/collection/tensor/dense",
     "/state/collection/tensor/sparse",
@@ -111,6 +111,8 @@ const PATHS: &[(Class, &str)] = &[
     (Class::ScalarTuple, "/state/scalar/tuple"),
     (Class::ScalarMap, "/state/scalar/map"),
     (Class::Closure, "/state/closure"),
+    (Class::BTree, "/state/collection/btree"),
+    (Class::Table, "/state/collection/table"),
     (Class::Op(Verb::Get), "/state/scalar/op/get"),
     (Class::Op(Verb::Put), "/state/scalar/op/put"),
     (Class::Op(Verb::Post), "/state/scalar/op/post"),

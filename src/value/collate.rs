@@ -36,6 +36,7 @@ fn rank(state: &State) -> u8 {
             Verb::Delete => 13,
         },
         State::Closure(_) => 14,
+        State::Collection(_) => 15,
     }
 }
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::class::Ref;
+use super::encode_collection::encode_collection;
 use super::{Args, Class, Closure, Expr, Flow, Id, Number, OpDef, OpKind, State, Step, Subject, Value};
 
 /// Receives the parts of a document in order.
@@ -41,6 +42,7 @@ pub fn encode(state: &State, out: &mut impl Encoder) {
         }
         State::Op(op) => encode_op(op, out),
         State::Closure(closure) => encode_closure(closure, out),
+        State::Collection(collection) => encode_collection(collection, out),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::encode::expr_to_json;
+use super::hash_collection::hash_read;
 use super::{Closure, Expr, Id, Map, Number, OpDef, OpKind, State, Step, Value, Version};
 
 /// The hash of `state`.
@@ -21,6 +22,8 @@ pub fn hash(state: &State) -> [u8; 32] {
         State::Map(map) => hash_map(map),
         State::Op(op) => hash_op(op),
         State::Closure(closure) => hash_closure(closure),
+        // Those of its rows that were read; the method of a collection reads them first.
+        State::Collection(collection) => hash_read(collection),
     }
 }
 

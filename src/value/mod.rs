@@ -10,27 +10,34 @@
 
 pub mod atom;
 pub mod cast;
+pub mod cell;
 pub mod class;
 pub mod collate;
+pub mod collection;
 pub mod doc;
 pub mod encode;
+mod encode_collection;
 pub mod equal;
 pub mod expr;
 pub mod hash;
+pub mod hash_collection;
 pub mod id;
 pub mod link;
 pub mod number;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod schema;
 pub mod state;
 pub mod template;
 pub mod text;
 
 pub use atom::{Email, Value, Version};
 pub use class::Class;
+pub use collection::Collection;
 pub use doc::Doc;
 pub use expr::{Args, Closure, Expr, Flow, OpDef, OpKind, Step, Subject, Verb};
 pub use id::Id;
 pub use link::{Authority, Link};
 pub use number::{Number, NumberClass};
+pub use schema::{Schema, Table, TreeId};
 pub use state::{Map, State, Tuple};

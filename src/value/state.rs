@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, Closure, Id, Number, OpDef, Value};
+use super::{Class, Closure, Collection, Id, Number, OpDef, Value};
 use crate::error::{Error, Result};
 
 /// How deep tuples and maps may nest. Walks over states recurse, so this bounds the stack.
@@ -12,7 +12,7 @@ pub const DEPTH_MAX: u16 = 1024;
 /// program can build `[x, x]` from `x` sixty times, which is small in memory but astronomically large when written.
 pub const WEIGHT_MAX: u64 = 256 << 20;
 
-/// A value, a collection of states, or something that can be called.
+/// A value, states together, something that can be called, or a reference to stored rows.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum State {
     Value(Value),
@@ -20,6 +20,7 @@ pub enum State {
     Map(Map),
     Op(Arc<OpDef>),
     Closure(Arc<Closure>),
+    Collection(Arc<Collection>),
 }
 
 impl State {
@@ -34,6 +35,7 @@ impl State {
             State::Map(_) => Class::Map,
             State::Op(op) => Class::Op(op.kind.verb()),
             State::Closure(_) => Class::Closure,
+            State::Collection(collection) => collection.class(),
         }
     }
 
@@ -68,6 +70,7 @@ impl State {
             State::Map(map) => map.0.weight,
             State::Op(op) => op.weight,
             State::Closure(closure) => SELF + closure.context.0.weight + closure.op.weight,
+            State::Collection(collection) => SELF + collection.weight(),
         }
     }
 
@@ -77,6 +80,8 @@ impl State {
             State::Tuple(tuple) => tuple.0.depth,
             State::Map(map) => map.0.depth,
             State::Closure(closure) => closure.context.0.depth + 1,
+            // Its rows, and the schema around them.
+            State::Collection(_) => 4,
         }
     }
 }
@@ -262,6 +267,12 @@ impl From<super::Link> for State {
 impl From<Tuple> for State {
     fn from(tuple: Tuple) -> Self {
         State::Tuple(tuple)
+    }
+}
+
+impl From<Collection> for State {
+    fn from(collection: Collection) -> Self {
+        State::Collection(Arc::new(collection))
     }
 }
 

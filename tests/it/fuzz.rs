@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tinychain::compiler::Program;
 use tinychain::error::{Error, Kind, Result};
 use tinychain::limits::Limits;
@@ -23,8 +23,10 @@ use crate::attacks::{self, Request};
 use crate::local::Local;
 
 const CASES: u64 = 20_000;
-/// Random and mutated bodies in the suite; `BOLERO_RANDOM_ITERATIONS` says otherwise.
-const MUTANTS: usize = 5_000;
+/// Random and mutated bodies in the suite; `TINYCHAIN_FUZZ_MUTANTS` says otherwise.
+const MUTANTS: u64 = 5_000;
+/// Bytes that decide a mutant.
+const MUTANT_BYTES_MAX: usize = 256;
 const THREADS: u64 = 2;
 /// The stack of a thread of the host.
 const STACK_BYTES: usize = 96 << 20;
@@ -135,6 +137,15 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.replace('_', "").parse().ok()
 }
 
+fn fuzz_seed() -> u64 {
+    setting("TINYCHAIN_FUZZ_SEED").unwrap_or_else(rand::random)
+}
+
+/// Each case has a seed of its own, so that it does not depend on how many there are.
+fn rng_of_case(seed: u64, case: u64) -> StdRng {
+    StdRng::seed_from_u64(seed ^ case.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 /// How many requests had a value, how many an error, and how long the slowest took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
@@ -150,9 +161,7 @@ fn run_cases(seed: u64, first: u64, cases: u64) -> Result<Tally, String> {
         if is_traced {
             eprintln!("case {case}");
         }
-        // Each case has a seed of its own, so that it does not depend on how many there are.
-        let mut rng = StdRng::seed_from_u64(seed ^ case.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let request = attacks::request(&mut rng);
+        let request = attacks::request(&mut rng_of_case(seed, case));
         let (is_value, time) = checker
             .check(&request)
             .map_err(|why| format!("TINYCHAIN_FUZZ_SEED={seed}, case {case}: {why}\n{request:?}"))?;
@@ -166,7 +175,7 @@ fn run_cases(seed: u64, first: u64, cases: u64) -> Result<Tally, String> {
 #[test]
 fn hostile_requests_are_answered() {
     let cases = setting("TINYCHAIN_FUZZ_CASES").unwrap_or(CASES);
-    let seed = setting("TINYCHAIN_FUZZ_SEED").unwrap_or_else(rand::random);
+    let seed = fuzz_seed();
     println!("TINYCHAIN_FUZZ_SEED={seed} TINYCHAIN_FUZZ_CASES={cases}");
     let threads: Vec<_> = (0..THREADS).map(|first| spawn(move || run_cases(seed, first, cases))).collect();
     let mut sum = Tally::default();
@@ -246,14 +255,19 @@ fn mutant(corpus: &[Vec<u8>], bytes: &[u8]) -> Request {
 
 #[test]
 fn random_and_mutated_bodies_are_answered() {
-    let thread = spawn(|| {
-        let (checker, corpus) = (AssertUnwindSafe(Checker::new()), corpus());
-        bolero::check!().with_iterations(MUTANTS).with_max_len(256).for_each(|bytes: &[u8]| {
-            let request = mutant(&corpus, bytes);
+    let (seed, cases) = (fuzz_seed(), setting("TINYCHAIN_FUZZ_MUTANTS").unwrap_or(MUTANTS));
+    println!("TINYCHAIN_FUZZ_SEED={seed} TINYCHAIN_FUZZ_MUTANTS={cases}");
+    let thread = spawn(move || {
+        let (checker, corpus) = (Checker::new(), corpus());
+        for case in 0..cases {
+            let mut rng = rng_of_case(seed, case);
+            let mut bytes = vec![0; rng.random_range(0..MUTANT_BYTES_MAX)];
+            rng.fill(&mut bytes[..]);
+            let request = mutant(&corpus, &bytes);
             if let Err(why) = checker.check(&request) {
-                panic!("{why}\n{request:?}");
+                panic!("TINYCHAIN_FUZZ_SEED={seed}, mutant {case}: {why}\n{request:?}");
             }
-        });
+        }
     });
     thread.join().unwrap();
 }

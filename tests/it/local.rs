@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use tinychain::compiler::Program;
 use tinychain::env::SystemClock;
 use tinychain::error::{Error, Result};
-use tinychain::exec::{Gateway, Kernel, RemoteArgs};
+use tinychain::exec::{Engine, EngineConfig, Gateway, Kernel, RemoteArgs};
 use tinychain::limits::Limits;
 use tinychain::planner::{Explanation, Optimizer};
+use tinychain::storage::{Store, StoreConfig};
 use tinychain::txn::{Txn, TxnId};
 use tinychain::value::{Authority, Link, State};
 
@@ -35,8 +36,11 @@ pub struct Local {
 
 impl Local {
     pub fn new(limits: Limits, optimizer: Optimizer) -> Self {
-        let kernel = Kernel::new(limits, Arc::new(NoNetwork), Arc::new(SystemClock)).with_optimizer(optimizer);
-        Self { kernel, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store = runtime.block_on(Store::open(StoreConfig::memory())).unwrap();
+        let engine = Engine::new(&EngineConfig { memory_bytes: 64 << 20, spill_dir: None, threads: 2 }).unwrap();
+        let kernel = Kernel::new(limits, Arc::new(NoNetwork), Arc::new(SystemClock), store, engine);
+        Self { kernel: kernel.with_optimizer(optimizer), runtime }
     }
 
     fn txn(&self) -> Txn {

@@ -5,11 +5,13 @@
 //! list of its class; the reference and the checks of verb and parameters follow from the declaration.
 
 mod any;
+mod btree;
 mod map;
 mod number;
 pub mod reference;
 mod statics;
 mod string;
+mod table;
 mod tuple;
 mod value;
 
@@ -18,6 +20,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::error::{Error, Result};
 use crate::value::number::NumberClass;
+use crate::value::schema::Kind;
 use crate::value::{Class, Id, Map, State, Value, Verb};
 
 /// What methods are looked up by: the receiver's place in the table of methods.
@@ -35,13 +38,15 @@ pub enum Receiver {
     Map,
     Op,
     Closure,
+    BTree,
+    Table,
 }
 
 impl Receiver {
     /// All receivers, in the order of their discriminants.
-    pub const ALL: [Receiver; 12] = {
+    pub const ALL: [Receiver; 14] = {
         use Receiver::*;
-        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure]
+        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table]
     };
 
     /// The receiver that a state is.
@@ -59,6 +64,10 @@ impl Receiver {
             State::Map(_) => Receiver::Map,
             State::Op(_) => Receiver::Op,
             State::Closure(_) => Receiver::Closure,
+            State::Collection(collection) => match collection.table.schema.kind {
+                Kind::BTree => Receiver::BTree,
+                Kind::Table => Receiver::Table,
+            },
         }
     }
 
@@ -77,6 +86,8 @@ impl Receiver {
             Class::Map => Receiver::Map,
             Class::Op(_) => Receiver::Op,
             Class::Closure => Receiver::Closure,
+            Class::BTree => Receiver::BTree,
+            Class::Table => Receiver::Table,
             _ => return None,
         })
     }
@@ -96,6 +107,8 @@ impl Receiver {
             Receiver::Map => "Map",
             Receiver::Op => "Op",
             Receiver::Closure => "Closure",
+            Receiver::BTree => "BTree",
+            Receiver::Table => "Table",
         }
     }
 }
@@ -154,6 +167,8 @@ pub enum Body {
     Optional(fn(&State, Option<&State>) -> Result<State>),
     /// Calls an op for each item; the executor does it.
     Loop(LoopKind),
+    /// Reads or writes rows of a collection; the executor does it.
+    Data,
 }
 
 /// The methods that call an op for each item of a tuple.
@@ -180,6 +195,13 @@ pub struct Method {
     pub body: Body,
 }
 
+impl Method {
+    /// Whether a call may wait for something: for rows, or for what an op that it calls waits for.
+    pub fn may_wait(&self) -> bool {
+        matches!(self.body, Body::Loop(_) | Body::Data)
+    }
+}
+
 type Table = HashMap<(Receiver, &'static str), &'static Method>;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -202,6 +224,8 @@ pub(crate) fn lists(receiver: Receiver) -> Vec<&'static [Method]> {
         Receiver::Tuple => vec![any::METHODS, tuple::METHODS],
         Receiver::Map => vec![any::METHODS, map::METHODS],
         Receiver::Op | Receiver::Closure => vec![any::METHODS],
+        Receiver::BTree => vec![btree::METHODS],
+        Receiver::Table => vec![table::METHODS],
         _ => vec![any::METHODS, value::METHODS],
     }
 }
@@ -213,8 +237,8 @@ pub fn find(receiver: Receiver, name: &str) -> Option<&'static Method> {
 
 /// Whether calling `name` on something unknown may run an op: unless every class that has such a method computes it.
 pub fn may_wait(name: &str) -> bool {
-    let found = Receiver::ALL.iter().find_map(|receiver| find(*receiver, name));
-    found.is_none_or(|method| matches!(method.body, Body::Loop(_)))
+    let mut found = Receiver::ALL.iter().filter_map(|receiver| find(*receiver, name)).peekable();
+    found.peek().is_none() || found.any(Method::may_wait)
 }
 
 /// The static method at a path such as `/state/tuple/range`.
@@ -271,6 +295,8 @@ pub enum Bound {
     Packed(fn(&State, &State) -> Result<State>, Arc<[Id]>),
     /// A loop, with the index of the argument for each parameter.
     Loop(LoopKind, Vec<usize>),
+    /// What reads or writes rows checks its arguments itself.
+    Data,
 }
 
 /// Checks verb and parameter names of a call against the declaration of the method.
@@ -278,6 +304,9 @@ pub enum Bound {
 /// # Errors
 /// `MethodNotAllowed` for another verb, `NotFound` for a missing parameter, `BadRequest` for one too many.
 pub fn bind(method: &'static Method, shape: &Shape) -> Result<Bound> {
+    if let Body::Data = method.body {
+        return Ok(Bound::Data);
+    }
     match (shape, method.params) {
         (Shape::Post(names), Params::None | Params::Ignored | Params::OptionalKey(_)) if names.is_empty() => {
             bind_key(method, false)
@@ -303,7 +332,7 @@ fn bind_key(method: &'static Method, has_key: bool) -> Result<Bound> {
         (Body::Unary(body), _) => Ok(Bound::Unary(body)),
         (Body::Binary(body), _) => Ok(Bound::Binary(body, 0)),
         (Body::Optional(body), _) => Ok(Bound::Optional(body, has_key.then_some(0))),
-        (Body::Loop(_), _) => Err(malformed(method)),
+        (Body::Loop(_) | Body::Data, _) => Err(malformed(method)),
     }
 }
 
@@ -332,7 +361,7 @@ fn bind_named(method: &'static Method, params: &[Param], names: &[Id], optional:
         },
         Body::Optional(body) => Ok(Bound::Optional(body, indices.first().copied())),
         Body::Loop(kind) => Ok(Bound::Loop(kind, indices)),
-        Body::Unary(_) => Err(malformed(method)),
+        Body::Unary(_) | Body::Data => Err(malformed(method)),
     }
 }
 
@@ -345,10 +374,10 @@ fn malformed(method: &Method) -> Error {
 }
 
 impl Bound {
-    /// Calls the method, unless it is a loop.
+    /// Calls the method, unless the executor does it.
     ///
     /// # Errors
-    /// As the method; `Internal` for a loop.
+    /// As the method; `Internal` if the executor does it.
     pub fn call(&self, receiver: &State, args: &[&State]) -> Result<State> {
         match self {
             Bound::Unary(body) => body(receiver),
@@ -366,7 +395,7 @@ impl Bound {
                 let values: Box<[State]> = args.iter().map(|arg| (*arg).clone()).collect();
                 body(receiver, &Map::from_sorted(Arc::clone(names), values)?.into())
             }
-            Bound::Static(..) | Bound::Loop(..) => Err(Error::internal("not a method of a receiver")),
+            Bound::Static(..) | Bound::Loop(..) | Bound::Data => Err(Error::internal("not a method of a receiver")),
         }
     }
 }

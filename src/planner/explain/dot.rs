@@ -68,6 +68,7 @@ fn render_node(
     }
     let look = match region.engine {
         Engine::Scalar => "",
+        Engine::Data => ", color=\"#3a8f6b\", fillcolor=\"#dcf3e6\"",
         Engine::Call => ", color=\"#d08b3a\", fillcolor=\"#fde8cc\"",
     };
     let emphasis = if id == graph.root() { ", penwidth=3" } else { "" };

@@ -8,7 +8,7 @@
 //!       {"id": 3, "number": 0, "op": "if", "class": "/state", "step": "x", "operands": [{"node": 1, "lazy": false}]}
 //!     ]}],
 //!     "regions": [{"id": 0, "engine": "scalar", "head": 3, "nodes": [3]}],
-//!     "analysis": [{"node": 3, "runs": 1, "rows": 1, "nanos": 90, "bytes": 32}]
+//!     "analysis": [{"node": 3, "runs": 1, "rows": 1, "nanos": 90, "bytes": 32, "notes": []}]
 //!   }],
 //!   "literals": [5],
 //!   "result": 5
@@ -110,6 +110,7 @@ fn costs(graph: &OpGraph, analysis: &Analysis) -> Value {
             "rows": stats.rows,
             "nanos": stats.nanos,
             "bytes": stats.bytes,
+            "notes": stats.notes,
         }))
     });
     Value::Array(costs.collect())

@@ -13,7 +13,7 @@ use crate::compiler::NodeId;
 use crate::value::State;
 
 /// What a node cost, over all times that it ran.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NodeStats {
     /// How often the node was computed.
     pub runs: u64,
@@ -23,6 +23,8 @@ pub struct NodeStats {
     pub nanos: u64,
     /// Bytes that the results stand for.
     pub bytes: u64,
+    /// How rows were read and written.
+    pub notes: Vec<String>,
 }
 
 /// What the nodes of a plan cost.

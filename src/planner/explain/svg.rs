@@ -49,6 +49,7 @@ const STYLE: &str = r##"<style>
 .tc-plan .note { font-size: 11px; fill: #6b7280; }
 .tc-plan .scalar { fill: #dbeafe; stroke: #5b8fc7; stroke-width: 1.2; }
 .tc-plan .call { fill: #fde8cc; stroke: #d08b3a; stroke-width: 1.2; }
+.tc-plan .data { fill: #dcf3e6; stroke: #3a8f6b; stroke-width: 1.2; }
 .tc-plan .result { stroke: #1f2937; stroke-width: 2.6; }
 .tc-plan .group { fill: #f1f5f9; stroke: #cbd5e1; }
 .tc-plan .edge { fill: none; stroke: #64748b; stroke-width: 1.3; }
@@ -104,6 +105,7 @@ fn legend() -> Picture {
     let line = |class: &str| format!(r#"<path class="{class}" d="M0 8H28" marker-end="url(#tc-arrow)"/>"#);
     let entries = [
         (swatch("scalar"), "scalar region"),
+        (swatch("data"), "data region"),
         (swatch("call"), "call region"),
         (swatch("scalar result"), "result"),
         (line("edge"), "operand"),
@@ -200,6 +202,8 @@ impl Card {
 /// The look of a box: by the engine of its region, and whether it is the result.
 fn box_class(part: &Part, region: usize, is_result: bool) -> &'static str {
     match (part.plan.regions.get(region).map(|region| region.engine), is_result) {
+        (Some(Engine::Data), false) => "data",
+        (Some(Engine::Data), true) => "data result",
         (Some(Engine::Call), false) => "call",
         (Some(Engine::Call), true) => "call result",
         (_, false) => "scalar",

@@ -34,6 +34,9 @@ const LITERAL_CHARS_MAX: usize = 60;
 /// Longest text of a result, in characters: enough to recognise it, since the reply itself is elsewhere.
 const RESULT_CHARS_MAX: usize = 240;
 
+/// Notes that are shown of one node; one that runs often repeats itself.
+const NOTES_MAX: usize = 8;
+
 /// The names of the columns of an analysis.
 const COLUMNS: [&str; 4] = ["runs", "rows", "time", "bytes"];
 
@@ -118,10 +121,14 @@ fn node_text(graph: &OpGraph, id: NodeId, numbers: &HashMap<NodeId, usize>) -> S
 /// The lines of a plan below their title, with a column for each kind of cost.
 fn with_costs(lines: Vec<PlanLine>, analysis: &Analysis) -> Vec<String> {
     let mut rows = vec![(String::from("plan"), COLUMNS.map(String::from))];
-    rows.extend(lines.into_iter().map(|line| {
-        let costs = line.node.map_or_else(Default::default, |id| costs(analysis.get(&id)));
-        (format!("  {}", line.text), costs)
-    }));
+    for line in lines {
+        let stats = line.node.and_then(|id| analysis.get(&id));
+        rows.push((format!("  {}", line.text), line.node.map_or_else(Default::default, |_| costs(stats))));
+        let notes = stats.map(|stats| stats.notes.as_slice()).unwrap_or_default();
+        for text in notes.iter().take(NOTES_MAX).flat_map(|note| note.lines()) {
+            rows.push((format!("      {text}"), Default::default()));
+        }
+    }
     let text_width = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
     let mut widths = [0; COLUMNS.len()];
     for (_, costs) in &rows {
@@ -224,7 +231,7 @@ pub(super) mod tests {
     pub(in crate::planner::explain) fn analyzed() -> Explanation {
         let mut explanation = sample();
         for part in &mut explanation.parts {
-            let stats = NodeStats { runs: 1, rows: 3, nanos: 1_500, bytes: 2_048 };
+            let stats = NodeStats { runs: 1, rows: 3, nanos: 1_500, bytes: 2_048, notes: vec![] };
             part.analysis = Some([(part.plan.graph.root(), stats)].into_iter().collect());
         }
         explanation.result = Some(State::from("done"));

@@ -4,6 +4,7 @@ mod common_subexpressions;
 mod constant_folding;
 mod dead_nodes;
 mod inline_ops;
+mod write_coalescing;
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub fn default_rules() -> Vec<Arc<dyn Rule>> {
         // Before the merging of equal nodes, because constants that are folded are equal more often.
         Arc::new(constant_folding::ConstantFolding),
         Arc::new(common_subexpressions::CommonSubexpressions),
+        // After the merging of equal nodes, which makes the subjects of writes one.
+        Arc::new(write_coalescing::WriteCoalescing),
         // Last, because each of the others leaves nodes behind.
         Arc::new(dead_nodes::DeadNodes),
     ]

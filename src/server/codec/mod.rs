@@ -4,6 +4,7 @@
 //! `Accept`. Decoders make a [`Doc`] and never recurse, so the depth of a text cannot exhaust the stack.
 
 pub mod json;
+pub(crate) mod rows;
 pub mod tbon;
 
 use std::collections::HashMap;

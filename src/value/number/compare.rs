@@ -158,7 +158,7 @@ impl Place {
     }
 
     fn of_complex(re: f64, im: f64) -> Self {
-        Self { is_late: true, keys: [re.hypot(im), re, im].map(Real::Float) }
+        Self { is_late: true, keys: [crate::value::cell::magnitude(re, im), re, im].map(Real::Float) }
     }
 
     fn compare(&self, other: Self) -> Ordering {

@@ -1,0 +1,181 @@
+//! Rows: what a program's calls on collections, and on paths that stand for collections, read and write.
+//!
+//! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in the transaction of
+//! the request; [`read`] finds the rows of views.
+
+mod call;
+mod read;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::relation::Engine;
+use super::sql::{Outcome, Plans};
+use crate::compiler::methods::Shape;
+use crate::error::Result;
+use crate::storage::{Store, TableDiff, Transaction};
+use crate::txn::TxnId;
+use crate::value::{Collection, Id, Link, Map, State, Tuple};
+
+/// What a script of SQL is answered with.
+#[derive(Debug)]
+pub enum SqlReply {
+    /// What its last statement results in.
+    Done(Outcome),
+    /// That, and what the script would have changed.
+    Hypothetical(Outcome, Vec<TableDiff>),
+}
+
+/// A call that needs rows.
+pub(super) enum DataCall {
+    /// Of a collection, or of a method of it.
+    Method { collection: Arc<Collection>, path: Arc<[Id]>, shape: Shape, args: Vec<State> },
+    /// Of a collection, with the rows that are put to it: key and value of each.
+    WriteAll { collection: Arc<Collection>, args: Vec<State> },
+    /// Of a path of this host.
+    Path { link: Link, shape: Shape, args: Vec<State> },
+}
+
+/// A transaction, from the first request for rows to the commit.
+pub struct Session {
+    txn: Arc<Transaction>,
+    engine: Engine,
+    plans: Arc<Plans>,
+    /// Whether another host was called.
+    was_told: AtomicBool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("was_told", &self.was_told).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A transaction that may take so many bytes of memory.
+    pub(super) fn new(store: &Arc<Store>, engine: &Engine, plans: &Arc<Plans>, id: TxnId, bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self {
+            txn: Arc::new(Transaction::new(Arc::clone(store), id, bytes_max)),
+            engine: engine.clone(),
+            plans: Arc::clone(plans),
+            was_told: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn txn(&self) -> &Arc<Transaction> {
+        &self.txn
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
+    /// Notes that another host is called, so that the request cannot be run a second time unnoticed.
+    pub(super) fn tell(&self) {
+        self.was_told.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another host was called.
+    pub fn was_told(&self) -> bool {
+        self.was_told.load(Ordering::Relaxed)
+    }
+
+    /// Commits what was written.
+    ///
+    /// # Errors
+    /// `Conflict` if another transaction wrote what this one read; `Unavailable` if the disk failed.
+    pub async fn commit(&self) -> Result<()> {
+        self.txn.commit().await.map(drop)
+    }
+
+    /// Performs a call. What is in memory is there when this is first polled. If `notes` are given, how it is done is added
+    /// to them.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        call: DataCall,
+        notes: Option<Arc<Notes>>,
+    ) -> BoxFuture<'static, Result<State>> {
+        let session = Arc::clone(self);
+        async move { Worker { session: &session, notes: notes.as_deref() }.perform(call).await }.boxed()
+    }
+
+    /// `state` with the rows of the collections in it.
+    ///
+    /// # Errors
+    /// `TooLarge` if they take more than `bytes_max`.
+    pub(super) async fn read_all(&self, state: State, bytes_max: usize) -> Result<State> {
+        if !has_collection(&state) {
+            return Ok(state);
+        }
+        let mut left = bytes_max as u64;
+        self.filled(state, &mut left).await
+    }
+
+    fn filled<'a>(&'a self, state: State, left: &'a mut u64) -> BoxFuture<'a, Result<State>> {
+        async move {
+            Ok(match state {
+                State::Collection(collection) => {
+                    let worker = Worker { session: self, notes: None };
+                    let rows = read::tuples(worker.read(&collection, *left).await?)?;
+                    let filled = Collection { rows: Some(rows), ..collection.as_ref().clone() };
+                    *left = left.saturating_sub(filled.weight());
+                    filled.into()
+                }
+                State::Tuple(tuple) if tuple.items().iter().any(has_collection) => {
+                    let mut items = Vec::with_capacity(tuple.items().len());
+                    for item in tuple.items() {
+                        items.push(self.filled(item.clone(), left).await?);
+                    }
+                    Tuple::try_new(items)?.into()
+                }
+                State::Map(map) if map.values().iter().any(has_collection) => {
+                    let mut values = Vec::with_capacity(map.len());
+                    for value in map.values() {
+                        values.push(self.filled(value.clone(), left).await?);
+                    }
+                    Map::from_sorted(map.shared_keys(), values.into())?.into()
+                }
+                state => state,
+            })
+        }
+        .boxed()
+    }
+}
+
+/// How rows were read and written, in words, for EXPLAIN ANALYZE.
+pub(super) type Notes = Mutex<Vec<String>>;
+
+/// Performs one call.
+struct Worker<'a> {
+    session: &'a Session,
+    notes: Option<&'a Notes>,
+}
+
+impl Worker<'_> {
+    fn txn(&self) -> &Arc<Transaction> {
+        &self.session.txn
+    }
+
+    fn note(&self, text: impl FnOnce() -> String) {
+        if let Some(notes) = self.notes {
+            notes.lock().push(text());
+        }
+    }
+}
+
+fn has_collection(state: &State) -> bool {
+    match state {
+        State::Collection(_) => true,
+        State::Tuple(tuple) => tuple.items().iter().any(has_collection),
+        State::Map(map) => map.values().iter().any(has_collection),
+        _ => false,
+    }
+}

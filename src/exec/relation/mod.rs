@@ -1,0 +1,19 @@
+//! Queries: tables and B-trees as DataFusion sees them.
+//!
+//! 1. [`provider`] is a table for DataFusion, and chooses the way to its rows with the help of [`predicate`];
+//! 2. [`scan`] is the leaf of its plans, which reads a transaction's snapshot, less the row groups that [`pruning`] leaves
+//!    out;
+//! 3. [`sort_key`] orders what Arrow orders otherwise;
+//! 4. [`engine`] makes plans of views and of queries, and runs them.
+
+pub(crate) mod cells;
+mod engine;
+pub(crate) mod error;
+mod predicate;
+mod provider;
+mod pruning;
+mod scan;
+mod sort_key;
+
+pub use engine::{Engine, EngineConfig};
+pub(crate) use provider::CollectionProvider;
