@@ -57,12 +57,12 @@ fn upserts(inside: &Inside, rows: u64, keys: u64) -> u64 {
     let mut random = Random::new(1);
     let mut bytes = 0;
     for _ in 0..rows / STATEMENT_ROWS {
-        let items: Vec<Item> = (0..STATEMENT_ROWS).map(|_| Item::random(&mut random, keys)).collect();
-        bytes += items.iter().map(Item::bytes).sum::<u64>();
+        let batch: Vec<Item> = (0..STATEMENT_ROWS).map(|_| Item::random(&mut random, keys)).collect();
+        bytes += batch.iter().map(Item::bytes).sum::<u64>();
         inside.block_on(Box::pin(async {
             let txn = inside.transaction();
             let table = txn.table(items::PATH).await.expect("the catalog can be read").expect("there is the table");
-            let rows: Vec<_> = items.iter().map(Item::row).collect();
+            let rows: Vec<_> = batch.iter().map(Item::row).collect();
             txn.put_rows(&table, &rows).await.expect("the rows fit");
             txn.commit().await.expect("nobody else writes");
         }));

@@ -1,6 +1,7 @@
 //! The table `facts`: ten columns, all computed from the number of the row, so that every system can have the same rows
 //! (benches/peers/common.py).
 
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
@@ -42,7 +43,7 @@ pub fn batches(rows: u64) -> impl Iterator<Item = RecordBatch> {
     (0..rows).step_by(BATCH_ROWS as usize).map(move |first| batch(first..(first + BATCH_ROWS).min(rows)))
 }
 
-fn batch(ids: std::ops::Range<u64>) -> RecordBatch {
+fn batch(ids: Range<u64>) -> RecordBatch {
     let hashes: Vec<(u64, u64)> = ids.map(|id| (id, hash(id))).collect();
     let rows = || hashes.iter().copied();
     let regions: StringViewArray = rows().map(|(_, h)| Some(format!("region-{}", (h >> 13) % 16))).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray};
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use tinychain::value::{Number, State};
 
@@ -137,7 +137,7 @@ pub fn batches(keys: u64) -> impl Iterator<Item = RecordBatch> {
     (0..keys).step_by(STATEMENT_ROWS as usize).map(move |first| {
         let items = || (first..(first + STATEMENT_ROWS).min(keys)).map(Item::new);
         let names: StringViewArray = items().map(|item| Some(item.name())).collect();
-        let columns: Vec<arrow::array::ArrayRef> = vec![
+        let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from_iter_values(items().map(|item| item.key as i64))),
             Arc::new(names),
             Arc::new(Int32Array::from_iter_values(items().map(|item| item.quantity as i32))),

@@ -123,7 +123,7 @@ fn statement(parsed: Parsed) -> Result<Statement> {
 /// `NotImplemented` for statements that are not supported.
 pub(super) async fn run(session: &Arc<Session>, text: &str, params: &[ScalarValue]) -> Result<(Outcome, bool)> {
     let script = Script { session, text, params };
-    if let Some(plan) = session.plans().find(script.txn(), text, params).await? {
+    if let Some(plan) = session.plans().find(session, text, params).await? {
         let rows = session.engine().run(script.txn(), plan)?;
         return Ok((Outcome::Rows(rows.schema(), rows), true));
     }
@@ -212,8 +212,7 @@ impl Script<'_> {
 
     /// The plan of a statement, with the values of its parameters.
     async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
-        let (plan, _) = plans::plan(self.session, statement, self.params).await?;
-        Ok(plan)
+        plans::plan(self.session, statement, self.params).await.map(|planned| planned.plan)
     }
 
     /// The rows of a plan.
@@ -224,11 +223,11 @@ impl Script<'_> {
     }
 
     async fn query(&self, statement: Statement, is_alone: bool) -> Result<Outcome> {
-        let (plan, tables) = plans::plan(self.session, statement, self.params).await?;
+        let planned = plans::plan(self.session, statement, self.params).await?;
         let state = self.session.engine().session(self.txn());
-        let plan = state.create_physical_plan(&plan).await.map_err(internal)?;
+        let plan = state.create_physical_plan(&planned.plan).await.map_err(internal)?;
         if is_alone {
-            self.session.plans().keep(self.txn(), self.text, self.params, &plan, tables);
+            self.session.plans().keep(self.session, (self.text, self.params), &planned, &plan);
         }
         let rows = self.session.engine().run(self.txn(), plan)?;
         Ok(Outcome::Rows(rows.schema(), rows))

@@ -6,6 +6,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
@@ -32,14 +33,31 @@ const GROWTH_MAX: u64 = 4;
 
 /// The plans of queries that were asked before.
 pub(crate) struct Plans {
-    plans: Mutex<LruCache<(String, Vec<ScalarValue>), Kept>>,
+    plans: Mutex<LruCache<Key, Kept>>,
 }
+
+/// A text, and the types of its parameters.
+type Key = (String, Vec<DataType>);
 
 #[derive(Clone)]
 struct Kept {
-    plan: Arc<dyn ExecutionPlan>,
+    plan: Template,
     /// The tables that it reads, with the rows that they had.
     tables: Vec<(Arc<Table>, u64)>,
+}
+
+/// A plan that can be used again.
+#[derive(Clone)]
+enum Template {
+    /// Of a query without parameters.
+    Physical(Arc<dyn ExecutionPlan>),
+    /// Of a query with parameters, after all rules were applied: values are put in their places, and what depends on
+    /// them, such as the range of keys, is chosen each time.
+    Logical(Arc<LogicalPlan>),
+}
+
+fn key_of(text: &str, params: &[ScalarValue]) -> Key {
+    (text.to_string(), params.iter().map(ScalarValue::data_type).collect())
 }
 
 impl Plans {
@@ -50,11 +68,11 @@ impl Plans {
     /// The plan of a query that was asked before, if it still fits.
     pub(super) async fn find(
         &self,
-        txn: &Arc<Transaction>,
+        session: &Session,
         text: &str,
         params: &[ScalarValue],
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let key = (text.to_string(), params.to_vec());
+        let (key, txn) = (key_of(text, params), session.txn());
         let Some(kept) = self.plans.lock().get(&key).cloned() else { return Ok(None) };
         for (table, rows) in &kept.tables {
             let now = txn.table(&table.name).await?;
@@ -64,30 +82,58 @@ impl Plans {
                 return Ok(None);
             }
         }
-        reset_plan_states(kept.plan).map(Some).map_err(internal)
+        match kept.plan {
+            Template::Physical(plan) => reset_plan_states(plan).map(Some).map_err(internal),
+            Template::Logical(plan) => {
+                let Some(plan) = bound(&plan, params) else { return Ok(None) };
+                let state = session.engine().session(txn);
+                let planner = Arc::clone(state.query_planner());
+                planner.create_physical_plan(&plan, &state).await.map(Some).map_err(internal)
+            }
+        }
     }
 
-    /// Keeps a plan for the next time. A query without tables may mean something else next time: the information
-    /// schema, the time.
+    /// Keeps a plan for the next time, unless the query may mean something else then: the information schema, the time.
     pub(super) fn keep(
         &self,
-        txn: &Arc<Transaction>,
-        text: &str,
-        params: &[ScalarValue],
-        plan: &Arc<dyn ExecutionPlan>,
-        tables: Option<Vec<Arc<Table>>>,
+        session: &Session,
+        (text, params): (&str, &[ScalarValue]),
+        planned: &Planned,
+        physical: &Arc<dyn ExecutionPlan>,
     ) {
-        let Some(tables) = tables.filter(|tables| !tables.is_empty()) else { return };
+        let Some(tables) = planned.tables.as_ref().filter(|tables| !tables.is_empty()) else { return };
         if text.len() > TEXT_MAX {
             return;
         }
-        let tables = tables.into_iter().map(|table| {
-            let rows = rows_of(txn, &table);
-            (table, rows)
-        });
-        let kept = Kept { plan: Arc::clone(plan), tables: tables.collect() };
-        self.plans.lock().put((text.to_string(), params.to_vec()), kept);
+        let plan = match &planned.unbound {
+            None => Template::Physical(Arc::clone(physical)),
+            Some(unbound) => match session.engine().session(session.txn()).optimize(unbound) {
+                Ok(plan) if bound(&plan, params).is_some() => Template::Logical(Arc::new(plan)),
+                // Some rules need to know the values.
+                _ => return,
+            },
+        };
+        let rows = |table: &Arc<Table>| (Arc::clone(table), rows_of(session.txn(), table));
+        let kept = Kept { plan, tables: tables.iter().map(rows).collect() };
+        self.plans.lock().put(key_of(text, params), kept);
     }
+}
+
+/// A plan with the values of its parameters, each of the type that the plan was made for; nothing if one has another.
+fn bound(plan: &LogicalPlan, params: &[ScalarValue]) -> Option<LogicalPlan> {
+    let types = plan.get_parameter_types().ok()?;
+    let mut values = params.to_vec();
+    for (name, ty) in types {
+        let number: usize = name.strip_prefix('$')?.parse().ok()?;
+        let value = values.get_mut(number.checked_sub(1)?)?;
+        let cast = value.cast_to(&ty?).ok()?;
+        // What does not survive the cast is compared as it is, by a plan of its own.
+        if cast.is_null() != value.is_null() || cast.cast_to(&value.data_type()).ok().as_ref() != Some(value) {
+            return None;
+        }
+        *value = cast;
+    }
+    plan.clone().with_param_values(values).ok()
 }
 
 fn rows_of(txn: &Transaction, table: &Table) -> u64 {
@@ -99,13 +145,18 @@ fn is_alike(before: u64, now: u64) -> bool {
     more <= less.saturating_mul(GROWTH_MAX).max(1024)
 }
 
-/// The logical plan of a statement with the values of its parameters; and the tables that it reads, unless it means
-/// something else each time.
-pub(super) async fn plan(
-    session: &Arc<Session>,
-    statement: Statement,
-    params: &[ScalarValue],
-) -> Result<(LogicalPlan, Option<Vec<Arc<Table>>>)> {
+/// The logical plan of a statement.
+pub(super) struct Planned {
+    /// With the values of its parameters.
+    pub(super) plan: LogicalPlan,
+    /// Without them, if it has any.
+    unbound: Option<LogicalPlan>,
+    /// The tables that it reads, unless it means something else each time.
+    tables: Option<Vec<Arc<Table>>>,
+}
+
+/// Plans a statement.
+pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &[ScalarValue]) -> Result<Planned> {
     let tables = Tables::new(session.txn());
     let mut state = session.engine().session(session.txn());
     state.register_catalog_list(Arc::new(Catalogs(Arc::clone(&tables))));
@@ -127,11 +178,12 @@ pub(super) async fn plan(
     }
     let plan = state.statement_to_plan(statement).await.map_err(internal)?;
     let is_volatile = is_listed || shows || has_volatile(&plan);
-    let plan = match params.is_empty() {
-        true => plan,
-        false => plan.with_param_values(params.to_vec()).map_err(internal)?,
-    };
-    Ok((plan, (!is_volatile).then(|| tables.take_found())))
+    let tables = (!is_volatile).then(|| tables.take_found());
+    if params.is_empty() {
+        return Ok(Planned { plan, unbound: None, tables });
+    }
+    let with_values = plan.clone().with_param_values(params.to_vec()).map_err(internal)?;
+    Ok(Planned { plan: with_values, unbound: Some(plan), tables })
 }
 
 /// A table that is named and not there, if the name cannot be that of anything else.
