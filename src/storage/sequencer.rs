@@ -94,6 +94,14 @@ impl Sequencer {
         self.newest
     }
 
+    /// Whether [`Sequencer::admit`] would admit a transaction now.
+    ///
+    /// # Errors
+    /// As [`Sequencer::admit`].
+    pub fn validate(&self, commit: &Commit) -> Result<(), Conflict> {
+        self.validate_reads(commit.snapshot, &commit.reads)
+    }
+
     /// Admits a transaction as the next commit, whose number this returns, unless something that it read has changed.
     ///
     /// # Errors
@@ -110,7 +118,7 @@ impl Sequencer {
         keys: impl Iterator<Item = (TreeId, &'a Key)>,
         ranges: Vec<(TreeId, KeyRange)>,
     ) -> Result<u64, Conflict> {
-        self.validate(snapshot, reads)?;
+        self.validate_reads(snapshot, reads)?;
         self.newest += 1;
         self.remember(self.newest, keys, ranges);
         Ok(self.newest)
@@ -136,7 +144,7 @@ impl Sequencer {
         *self = Self::with_bytes_max(newest, self.bytes_max);
     }
 
-    fn validate(&self, snapshot: u64, reads: &ReadSet) -> Result<(), Conflict> {
+    fn validate_reads(&self, snapshot: u64, reads: &ReadSet) -> Result<(), Conflict> {
         if reads.is_empty() {
             return Ok(());
         }

@@ -9,9 +9,11 @@
 
 mod attacks;
 mod corpus;
+mod crash_sim;
 mod docs;
 mod fuzz;
 mod golden;
+mod histories;
 mod hostile;
 mod http;
 mod local;
