@@ -30,7 +30,7 @@ use crate::value::{Authority, OpDef, State};
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
 /// Times that a transaction is tried which conflicts with others.
-const ATTEMPTS_MAX: u32 = 16;
+const ATTEMPTS_MAX: u32 = 400;
 /// Rows of each table that the diff of a hypothetical script shows.
 const DIFF_ROWS_MAX: usize = 1000;
 /// Ops whose plans an explanation shows.
@@ -117,23 +117,25 @@ impl Kernel {
     pub async fn execute(&self, txn: &Txn, prepared: &Prepared) -> Result<State> {
         let mut attempts = 0;
         loop {
-            let session = self.begin(txn);
+            let (session, began) = (self.begin(txn), self.clock.now());
             let result = self.attempt(txn, prepared, &session).await?;
             attempts += 1;
             match session.commit().await {
                 Ok(()) => return Ok(result),
-                Err(error) if self.may_retry(txn, &session, &error, attempts) => tokio::task::yield_now().await,
+                Err(error) if self.may_retry(txn, &session, &error, attempts, began) => tokio::task::yield_now().await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Whether a transaction that could not be committed can be tried again without anybody noticing.
-    pub fn may_retry(&self, txn: &Txn, session: &Session, error: &Error, attempts: u32) -> bool {
+    /// Whether a transaction that could not be committed, and was begun at `began`, can be tried again without anybody
+    /// noticing, and in time: what would time out is better refused as the conflict that it is.
+    fn may_retry(&self, txn: &Txn, session: &Session, error: &Error, attempts: u32, began: Instant) -> bool {
+        let now = self.clock.now();
         error.kind() == Kind::Conflict
             && attempts < ATTEMPTS_MAX
             && !session.was_told()
-            && self.clock.now() < txn.deadline
+            && now + 2 * now.saturating_duration_since(began) < txn.deadline
     }
 
     /// Begins a transaction.
@@ -148,8 +150,10 @@ impl Kernel {
     pub async fn sql(&self, txn: &Txn, text: &str, params: &[ScalarValue], hypothetical: bool) -> Result<SqlReply> {
         let mut attempts = 0;
         loop {
-            let session = self.begin(txn);
-            let (outcome, commits) = Box::pin(sql::run(&session, text, params)).await?;
+            let (session, began) = (self.begin(txn), self.clock.now());
+            let (script, of, values) = (text.to_string(), Arc::clone(&session), params.to_vec());
+            let work = async move { sql::run(&of, &script, &values).await };
+            let (outcome, commits) = self.engine.apart(Box::pin(work)).await?;
             if hypothetical {
                 return Ok(SqlReply::Hypothetical(outcome, session.txn().diff(DIFF_ROWS_MAX).await?));
             }
@@ -160,7 +164,7 @@ impl Kernel {
             let committed = if writes { session.commit().await } else { Ok(()) };
             match committed {
                 Ok(()) => return Ok(SqlReply::Done(outcome)),
-                Err(error) if self.may_retry(txn, &session, &error, attempts) => tokio::task::yield_now().await,
+                Err(error) if self.may_retry(txn, &session, &error, attempts, began) => tokio::task::yield_now().await,
                 Err(error) => return Err(error),
             }
         }

@@ -178,7 +178,12 @@ impl Config {
     /// What queries may use; they spill to `workspace`.
     pub fn engine(&self, workspace: &Path) -> EngineConfig {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        EngineConfig { memory_bytes: to_usize(self.query_memory), spill_dir: Some(workspace.join("spill")), threads }
+        EngineConfig {
+            memory_bytes: to_usize(self.query_memory),
+            spill_dir: Some(workspace.join("spill")),
+            threads,
+            is_apart: true,
+        }
     }
 
     /// The store in the data directory at `path`.

@@ -85,6 +85,11 @@ async fn make_merges(shared: Arc<Shared>) {
                 let is_woken = pause(&shared.signals.merge, IDLE).await;
                 let is_idle = !is_woken && shared.seq() == seq;
                 effort = if is_idle { Effort::IDLE } else { Effort::BUSY };
+                // The space of tables that were dropped is given back with the next manifest.
+                if is_idle && shared.garbage.has_retired() {
+                    shared.load.is_unsaved.store(true, Ordering::Relaxed);
+                    shared.signals.checkpoint.notify_one();
+                }
                 // What was held by readers may be free by now.
                 shared.sweeper.sweep().await;
             }

@@ -58,9 +58,11 @@ impl Shared {
         }
         self.load.frozen_bytes.store(0, Ordering::Relaxed);
         if floor == self.floor() && self.garbage.unnamed(floor).is_empty() {
+            self.load.is_unsaved.store(false, Ordering::Relaxed);
             return Ok(());
         }
         self.save_manifest(Some(floor)).await?;
+        self.load.is_unsaved.store(false, Ordering::Relaxed);
         let truncated = self.with_writer(move |writer, shared| writer.truncate(shared, floor)).await?;
         if let Err(error) = truncated {
             // The files that are left only take space, until the next checkpoint.

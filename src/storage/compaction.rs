@@ -44,7 +44,10 @@ impl Shared {
     /// then.
     pub(super) async fn merge(self: &Arc<Self>, effort: Effort) -> Result<bool> {
         let running = self.merging.lock().await;
-        let Some(work) = choose(&self.version(), self.floor(), effort) else {
+        // The floor first: what is not newer than it has left memory in every version from now on. The other way round, a
+        // tombstone could go while the row that it hides was still in memory.
+        let floor = self.floor();
+        let Some(work) = choose(&self.version(), floor, effort) else {
             return Ok(false);
         };
         let done = self.merge_segments(work).await;

@@ -58,6 +58,11 @@ impl Garbage {
         }
     }
 
+    /// Whether there are segments that no version has and that something durable may still name.
+    pub(super) fn has_retired(&self) -> bool {
+        !self.retired.lock().is_empty()
+    }
+
     /// The retired segments that nothing durable names once a manifest is durable that is built now, and the log is
     /// replayed from after commit `floor`.
     pub(super) fn unnamed(&self, floor: u64) -> Vec<u64> {

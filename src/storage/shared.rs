@@ -111,6 +111,8 @@ pub(super) struct Load {
     /// Bytes of the memtables that take rows, and of those that do not any more.
     pub(super) active_bytes: AtomicU64,
     pub(super) frozen_bytes: AtomicU64,
+    /// Whether something was frozen, or is no longer used, that no durable manifest says so of.
+    pub(super) is_unsaved: AtomicBool,
     /// Bytes that went to the log.
     pub(super) logged_bytes: AtomicU64,
     /// Segments that only the log names.
@@ -306,7 +308,7 @@ impl Shared {
         let load = &self.load;
         load.active_bytes.load(Ordering::Relaxed) >= self.memtable_bytes
             // Left by a checkpoint that failed.
-            || load.frozen_bytes.load(Ordering::Relaxed) > 0
+            || load.is_unsaved.load(Ordering::Relaxed)
             || load.logged_bytes.load(Ordering::Relaxed) >= self.memtable_bytes.saturating_mul(LOG_FACTOR)
             || load.unlisted.load(Ordering::Relaxed) >= UNLISTED_MAX
     }
@@ -409,6 +411,7 @@ impl Load {
     pub(super) fn freeze(&self) {
         let active = self.active_bytes.swap(0, Ordering::Relaxed);
         self.frozen_bytes.fetch_add(active, Ordering::Relaxed);
+        self.is_unsaved.store(true, Ordering::Relaxed);
         self.logged_bytes.store(0, Ordering::Relaxed);
         self.unlisted.store(0, Ordering::Relaxed);
     }

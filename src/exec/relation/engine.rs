@@ -22,6 +22,7 @@ use super::error::internal;
 use super::predicate::is_ordered_alike;
 use super::provider::CollectionProvider;
 use super::sort_key::{sort_key, sort_key_of};
+use super::threads::Threads;
 use crate::compiler::collection::Access;
 use crate::error::Result;
 use crate::storage::Transaction;
@@ -33,6 +34,8 @@ use crate::value::{Collection, Schema, State, Table, Value};
 #[derive(Clone)]
 pub struct Engine {
     base: Arc<SessionState>,
+    /// Nothing to run queries where they are asked for.
+    query_threads: Option<Threads>,
     views: Arc<Mutex<LruCache<ViewKey, Arc<dyn ExecutionPlan>>>>,
 }
 
@@ -64,6 +67,8 @@ pub struct EngineConfig {
     pub spill_dir: Option<std::path::PathBuf>,
     /// Threads that one query uses.
     pub threads: usize,
+    /// Whether queries have threads of their own, rather than those of whoever asks: for hosts that serve others.
+    pub is_apart: bool,
 }
 
 impl Engine {
@@ -91,7 +96,8 @@ impl Engine {
         options.execution.collect_statistics = true;
         let base =
             SessionStateBuilder::new().with_config(session).with_runtime_env(runtime).with_default_features().build();
-        Ok(Self { base: Arc::new(base), views: Arc::new(Mutex::new(LruCache::new(VIEWS_MAX))) })
+        let query_threads = if config.is_apart { Some(Threads::new(config.threads)?) } else { None };
+        Ok(Self { base: Arc::new(base), query_threads, views: Arc::new(Mutex::new(LruCache::new(VIEWS_MAX))) })
     }
 
     /// The state of one query: whatever it reads, it reads in `txn`.
@@ -129,7 +135,22 @@ impl Engine {
         txn: &Arc<Transaction>,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<SendableRecordBatchStream> {
-        execute_stream(plan, self.session(txn).task_ctx()).map_err(internal)
+        let context = self.session(txn).task_ctx();
+        match &self.query_threads {
+            None => execute_stream(plan, context).map_err(internal),
+            Some(threads) => threads.stream(plan.schema(), move || execute_stream(plan, context)),
+        }
+    }
+
+    /// Does what may take long where it holds up nobody but other queries.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match &self.query_threads {
+            None => work.await,
+            Some(threads) => threads.run(work).await,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! 2. [`scan`] is the leaf of its plans, which reads a transaction's snapshot, less the row groups that [`pruning`] leaves
 //!    out;
 //! 3. [`sort_key`] orders what Arrow orders otherwise;
-//! 4. [`engine`] makes plans of views and of queries, and runs them.
+//! 4. [`engine`] makes plans of views and of queries, and runs them on [`threads`] of their own.
 
 pub(crate) mod cells;
 mod engine;
@@ -14,6 +14,7 @@ mod provider;
 mod pruning;
 mod scan;
 mod sort_key;
+mod threads;
 
 pub use engine::{Engine, EngineConfig};
 pub(crate) use provider::CollectionProvider;

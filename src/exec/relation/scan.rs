@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::SortOptions;
@@ -13,6 +13,7 @@ use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::physical_expr::expressions::DynamicFilterTracking;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::filter_pushdown::{
@@ -56,6 +57,9 @@ pub(super) struct ScanExec {
     limit: Option<usize>,
     /// What the nodes above will filter by: row groups without a match are not read.
     predicates: Vec<Arc<dyn PhysicalExpr>>,
+    /// The range of each partition, cut once for each run: what it is guessed from changes meanwhile, and partitions that
+    /// were cut differently would overlap.
+    cuts: Arc<OnceLock<Vec<KeyRange>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -79,9 +83,15 @@ impl ScanExec {
             estimate,
             limit,
             predicates: vec![],
+            cuts: Arc::default(),
             properties: Arc::new(properties),
             metrics,
         })
+    }
+
+    /// The same scan with another limit and other predicates, not yet run.
+    fn anew(&self, limit: Option<usize>, predicates: Vec<Arc<dyn PhysicalExpr>>) -> Self {
+        Self { limit, predicates, cuts: Arc::default(), metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
     }
 
     fn partitions(&self) -> usize {
@@ -147,6 +157,11 @@ impl DisplayAs for ScanExec {
     }
 }
 
+/// Whether a predicate changes while a plan runs, e.g. to the keys that the other side of a join has.
+fn is_learned(predicate: &Arc<dyn PhysicalExpr>) -> bool {
+    DynamicFilterTracking::classify(predicate).contains_dynamic_filter()
+}
+
 /// A range of keys in hexadecimal, e.g. `[8003, 8005)`.
 fn show_range(range: &KeyRange) -> String {
     let from = match &range.start {
@@ -192,19 +207,20 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self { metrics: ExecutionPlanMetricsSet::new(), ..self.as_ref().clone() }))
+        // What a filter learned in another run says nothing about this one.
+        let predicates = self.predicates.iter().filter(|predicate| !is_learned(predicate)).cloned().collect();
+        Ok(Arc::new(self.anew(self.limit, predicates)))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let txn = transaction(context.session_config())?;
         let schema = self.schema();
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        // Ranges are cut anew for each snapshot; all partitions cut alike.
-        let mut ranges = match self.partitions() {
+        let ranges = self.cuts.get_or_init(|| match self.partitions() {
             1 => vec![self.access.range.clone()],
             parts => txn.split(&self.table, &self.access.range, parts),
-        };
-        let range = if partition < ranges.len() { ranges.swap_remove(partition) } else { KeyRange::empty() };
+        });
+        let range = ranges.get(partition).cloned().unwrap_or_else(KeyRange::empty);
         let scan = Scan {
             index: self.access.index,
             range,
@@ -235,10 +251,9 @@ impl ExecutionPlan for ScanExec {
         };
         let mut statistics = Statistics::new_unknown(&self.schema());
         let rows = usize::try_from(self.estimate.rows_max).unwrap_or(usize::MAX) / parts;
-        statistics.num_rows = match self.estimate.is_exact && parts == 1 {
-            true => Precision::Exact(rows),
-            false => Precision::Inexact(rows),
-        };
+        // Never exact: the planner would answer from it, which a plan that outlives its snapshot must not do, and nobody
+        // would note that something was read.
+        statistics.num_rows = Precision::Inexact(rows);
         let bytes = usize::try_from(self.estimate.bytes).unwrap_or(usize::MAX) / parts;
         let share = self.columns.len().max(1) as f64 / self.table.schema.columns.len().max(1) as f64;
         statistics.total_byte_size = Precision::Inexact((bytes as f64 * share) as usize);
@@ -250,7 +265,9 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        Some(Arc::new(Self { limit, ..self.clone() }))
+        // Filters must not choose which rows are the first.
+        let predicates = if limit.is_some() { vec![] } else { self.predicates.clone() };
+        Some(Arc::new(self.anew(limit, predicates)))
     }
 
     fn fetch(&self) -> Option<usize> {
@@ -268,9 +285,9 @@ impl ExecutionPlan for ScanExec {
         // They prune what is read; the nodes above filter what is left.
         let answer = vec![PushedDown::No; filters.len()];
         let mut propagation = FilterPushdownPropagation::with_parent_pushdown_result(answer);
-        if !filters.is_empty() {
+        if !filters.is_empty() && self.limit.is_none() {
             let predicates = self.predicates.iter().cloned().chain(filters).collect();
-            propagation = propagation.with_updated_node(Arc::new(Self { predicates, ..self.clone() }) as _);
+            propagation = propagation.with_updated_node(Arc::new(self.anew(self.limit, predicates)) as _);
         }
         Ok(propagation)
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    self, AlterTableOperation, ColumnDef, ColumnOption, Ident, IndexColumn, ObjectName, ObjectType, TableConstraint,
+    self, AlterTableOperation, ColumnDef, ColumnOption, Ident, IndexColumn, NullsDistinctOption, ObjectName,
+    ObjectType, TableConstraint,
 };
 use futures::StreamExt as _;
 
@@ -50,6 +51,10 @@ impl Script<'_> {
         if create.or_replace || create.temporary || create.external || create.like.is_some() {
             return Err(unsupported("CREATE TABLE with OR REPLACE, TEMPORARY, EXTERNAL or LIKE"));
         }
+        if create.inherits.is_some() || create.partition_by.is_some() {
+            return Err(unsupported("CREATE TABLE with INHERITS or PARTITION BY"));
+        }
+        let _: Id = name.parse()?;
         let path = path_of(&name);
         if self.txn().table(&path).await?.is_some() {
             return match create.if_not_exists {
@@ -58,7 +63,7 @@ impl Script<'_> {
             };
         }
         let Some(query) = &create.query else {
-            let schema = self.declared_schema(&create.columns, &create.constraints).await?;
+            let schema = self.declared_schema(&name, &create.columns, &create.constraints).await?;
             return self.txn().create_table(&path, schema).await.map(drop);
         };
         if !create.columns.is_empty() {
@@ -69,13 +74,18 @@ impl Script<'_> {
             let (ty, max_len) = of_result(field.data_type())?;
             Ok(column(field.name().parse()?, ty, max_len, true))
         });
-        let schema = keyed(columns.collect::<Result<_>>()?, &create.constraints)?;
+        let schema = keyed(&name, columns.collect::<Result<_>>()?, &create.constraints)?;
         let order: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
         let table = self.txn().create_table(&path, schema).await?;
         self.fill(&table, plan, &order).await.map(drop)
     }
 
-    async fn declared_schema(&self, columns: &[ColumnDef], constraints: &[TableConstraint]) -> Result<Schema> {
+    async fn declared_schema(
+        &self,
+        table: &str,
+        columns: &[ColumnDef],
+        constraints: &[TableConstraint],
+    ) -> Result<Schema> {
         let mut constraints = constraints.to_vec();
         let mut all = Vec::with_capacity(columns.len());
         for definition in columns {
@@ -83,7 +93,7 @@ impl Script<'_> {
             all.push(column);
             constraints.extend(own);
         }
-        keyed(all, &constraints)
+        keyed(table, all, &constraints)
     }
 
     /// A column, and the constraints that its definition says about it alone.
@@ -135,13 +145,17 @@ impl Script<'_> {
         if create.predicate.is_some() || !create.include.is_empty() {
             return Err(unsupported("an index with WHERE or INCLUDE"));
         }
+        if create.nulls_distinct == Some(false) {
+            return Err(unsupported("an index with NULLS NOT DISTINCT"));
+        }
         let table = self.table(&create.table_name).await?;
         let columns = positions(&table.schema.columns, &create.columns)?;
         let name: Id = match &create.name {
             Some(name) => table_name(name)?.parse()?,
             None => generated_name(&name_of(&table), &table.schema.columns, &columns)?,
         };
-        if table.schema.indexes.iter().any(|index| index.name == name) {
+        let taken = self.txn().tables(&prefix()).await?;
+        if taken.iter().any(|(_, table)| table.schema.indexes.iter().any(|index| index.name == name)) {
             return match create.if_not_exists {
                 true => Ok(()),
                 false => Err(Error::bad_request(format!("there is already an index {name}"))),
@@ -168,7 +182,12 @@ impl Script<'_> {
     }
 
     async fn drop_index(&self, name: &str) -> Result<bool> {
-        for (_, table) in self.txn().tables(&prefix()).await? {
+        let tables = self.txn().tables(&prefix()).await?;
+        let has_it = |table: &Table| table.schema.indexes.iter().any(|index| index.name.as_str() == name);
+        if tables.iter().filter(|(_, table)| has_it(table)).count() > 1 {
+            return Err(Error::bad_request(format!("several tables have an index {name}")));
+        }
+        for (_, table) in tables {
             let mut schema = table.schema.as_ref().clone();
             let before = schema.indexes.len();
             schema.indexes.retain(|index| index.name.as_str() != name);
@@ -263,7 +282,7 @@ fn generated_name(table: &str, columns: &[Column], positions: &[usize]) -> Resul
 }
 
 /// The schema of a table with these columns and constraints: the key moves to the front.
-fn keyed(mut columns: Vec<Column>, constraints: &[TableConstraint]) -> Result<Schema> {
+fn keyed(table: &str, mut columns: Vec<Column>, constraints: &[TableConstraint]) -> Result<Schema> {
     for (at, column) in columns.iter().enumerate() {
         if columns[..at].iter().any(|other| other.name == column.name) {
             return Err(Error::bad_request(format!("the column {} is declared twice", column.name)));
@@ -293,10 +312,13 @@ fn keyed(mut columns: Vec<Column>, constraints: &[TableConstraint]) -> Result<Sc
         match constraint {
             TableConstraint::PrimaryKey(_) => {}
             TableConstraint::Unique(unique) => {
+                if unique.nulls_distinct == NullsDistinctOption::NotDistinct {
+                    return Err(unsupported("UNIQUE NULLS NOT DISTINCT"));
+                }
                 let columns = positions(&sorted, &unique.columns)?;
                 let name = match &unique.name {
                     Some(name) => id(name)?,
-                    None => generated_name("unique", &sorted, &columns)?,
+                    None => generated_name(table, &sorted, &columns)?,
                 };
                 indexes.push(Index { name, columns, unique: true });
             }

@@ -7,7 +7,7 @@ use datafusion::common::{Column as Named, DataFusionError};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp};
 use datafusion::sql::sqlparser::ast::{self, Statement, TableObject};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::Script;
 use super::catalog::path_of;
@@ -15,8 +15,9 @@ use crate::error::{Error, Kind, Result};
 use crate::exec::relation::error::internal;
 use crate::storage::codec::{cast_batch, cell, rows};
 use crate::storage::{Loader, Mode};
+use crate::value::encode::to_json;
 use crate::value::schema::Column;
-use crate::value::{State, Table};
+use crate::value::{State, Table, Tuple};
 
 /// What the old key columns are called beside the new values of an UPDATE.
 const OLD: &str = "__old_";
@@ -24,6 +25,13 @@ const OLD: &str = "__old_";
 impl Script<'_> {
     /// Runs a statement that writes; returns how many rows it wrote.
     pub(super) async fn write(&self, statement: Statement) -> Result<u64> {
+        if let Statement::Insert(insert) = &statement
+            && super::merge::does_nothing(insert)?
+        {
+            let mut plain = insert.clone();
+            plain.on = None;
+            return self.insert_new(Statement::Insert(plain)).await;
+        }
         if let Statement::Insert(insert) = &statement
             && insert.on.is_some()
         {
@@ -45,6 +53,33 @@ impl Script<'_> {
             other => Err(Error::internal(format!("a statement that writes is planned as {}", other.display()))),
         };
         written.map_err(|error| named_column(error, &listed))
+    }
+
+    /// Inserts the rows whose keys are not there yet; returns how many.
+    async fn insert_new(&self, statement: Statement) -> Result<u64> {
+        let LogicalPlan::Dml(dml) = self.plan(statement).await? else {
+            return Err(Error::internal("an INSERT that is planned as something else"));
+        };
+        let name = dml.table_name.table().to_string();
+        let table = self.txn().table(&path_of(&name)).await?;
+        let table = table.ok_or_else(|| Error::not_found(format!("table {name}")))?;
+        if table.schema.indexes.iter().any(|index| index.unique) {
+            let message = "ON CONFLICT DO NOTHING on a table with UNIQUE constraints is not supported";
+            return Err(Error::new(Kind::NotImplemented, message));
+        }
+        let order: Vec<String> = dml.input.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let places = places(&table, &order)?;
+        let found: Vec<RecordBatch> =
+            self.stream(dml.input.as_ref().clone()).await?.try_collect().await.map_err(internal)?;
+        let mut inserted = 0;
+        for batch in found {
+            let batch = batch.project(&places).map_err(|error| internal(error.into()))?;
+            let batch = cast_batch(&table.schema, &batch)?;
+            for row in rows(&table.schema.columns.iter().collect::<Vec<_>>(), &batch)? {
+                inserted += u64::from(self.txn().insert(&table, &row).await?);
+            }
+        }
+        Ok(inserted)
     }
 
     /// The columns that an INSERT gives values for, in the order in which it does.
@@ -118,12 +153,7 @@ impl Script<'_> {
         }
         let plan = LogicalPlanBuilder::from(child.clone()).project(exprs).and_then(LogicalPlanBuilder::build);
         let changed = self.stream(plan.map_err(internal)?).await?;
-        let changed: Vec<RecordBatch> = changed
-            .map(|batch| batch.map_err(internal))
-            .collect::<Vec<_>>()
-            .await
-            .into_iter()
-            .collect::<Result<_>>()?;
+        let changed: Vec<RecordBatch> = changed.try_collect().await.map_err(internal)?;
         let places = places(table, &order)?;
         if changes_key {
             for batch in &changed {
@@ -145,10 +175,12 @@ impl Script<'_> {
         let keys = table.schema.key().iter().map(|key| old_column(input, &[], key.name.as_str()));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let plan = LogicalPlanBuilder::from(input.clone()).project(keys).and_then(LogicalPlanBuilder::build);
-        let mut batches = self.stream(plan.map_err(internal)?).await?;
+        // All of them are found before the first is deleted.
+        let found: Vec<RecordBatch> =
+            self.stream(plan.map_err(internal)?).await?.try_collect().await.map_err(internal)?;
         let mut deleted = 0;
-        while let Some(batch) = batches.next().await {
-            deleted += self.delete_keys(table, &batch.map_err(internal)?).await?;
+        for keys in &found {
+            deleted += self.delete_keys(table, keys).await?;
         }
         Ok(deleted)
     }
@@ -173,7 +205,11 @@ impl Script<'_> {
                 Mode::Upsert => self.txn().put(table, &row).await?,
                 Mode::Insert => {
                     if !self.txn().insert(table, &row).await? {
-                        return Err(Error::bad_request(format!("there is already a row with the key of {row:?}")));
+                        let key = Tuple::try_new(&row[..table.schema.key_len])?;
+                        return Err(Error::bad_request(format!(
+                            "there is already a row with the key {}",
+                            to_json(&key.into())
+                        )));
                     }
                 }
             }

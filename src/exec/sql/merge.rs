@@ -55,28 +55,52 @@ impl Script<'_> {
         let plan = joined(table, name, source, merge)?;
         let batches: Vec<RecordBatch> = self.stream(plan).await?.try_collect().await.map_err(internal)?;
         let mut touched = HashSet::new();
-        let mut written = 0;
+        let mut chosen = Vec::new();
         for batch in &batches {
             for (number, clause) in merge.clauses.iter().enumerate() {
                 let actions = batch.column(0).as_primitive::<Int64Type>();
-                let chosen: BooleanArray = actions.iter().map(|action| Some(action == Some(number as i64))).collect();
-                let rows = filter_record_batch(batch, &chosen).map_err(|error| internal(error.into()))?;
+                let is_chosen: BooleanArray =
+                    actions.iter().map(|action| Some(action == Some(number as i64))).collect();
+                let rows = filter_record_batch(batch, &is_chosen).map_err(|error| internal(error.into()))?;
                 if rows.num_rows() > 0 {
-                    written += self.apply(table, clause, &rows, &mut touched).await?;
+                    chosen.push(Chosen::new(table, clause, &rows, &mut touched)?);
                 }
+            }
+        }
+        // What goes makes place for what comes, wherever both are.
+        let mut written = 0;
+        for rows in chosen.iter().filter(|rows| rows.mode != Some(Mode::Upsert)) {
+            let deleted = if rows.deletes { self.delete_keys(table, &rows.old).await? } else { 0 };
+            written += if rows.mode.is_none() { deleted } else { 0 };
+        }
+        for rows in &chosen {
+            if let Some(mode) = rows.mode {
+                written += self.put_rows(table, &rows.new, mode).await?;
             }
         }
         Ok(written)
     }
+}
 
-    /// Writes the rows for which a clause was chosen.
-    async fn apply(
-        &self,
-        table: &Arc<Table>,
+/// Rows for which a clause was chosen.
+struct Chosen {
+    /// Whether the rows with the old keys go.
+    deletes: bool,
+    /// How the new rows are written, if there are any.
+    mode: Option<Mode>,
+    old: RecordBatch,
+    new: RecordBatch,
+}
+
+impl Chosen {
+    /// # Errors
+    /// `BadRequest` if a row of the table is changed a second time.
+    fn new(
+        table: &Table,
         clause: &MergeIntoClause,
         rows: &RecordBatch,
         touched: &mut HashSet<Vec<u8>>,
-    ) -> Result<u64> {
+    ) -> Result<Self> {
         let keys = table.schema.key_len;
         let part = |from: usize, to: usize| {
             rows.project(&(from..to).collect::<Vec<_>>()).map_err(|error| internal(error.into()))
@@ -91,19 +115,16 @@ impl Script<'_> {
                 }
             }
         }
-        match &clause.action {
-            MergeIntoAction::Delete => self.delete_keys(table, &old).await,
-            MergeIntoAction::Insert { .. } => self.put_rows(table, &new, Mode::Insert).await,
-            MergeIntoAction::Update(assignments) => {
-                let changes_key =
-                    assignments.iter().any(|(name, _)| table.schema.key().iter().any(|key| key.name.as_str() == name));
-                if !changes_key {
-                    return self.put_rows(table, &new, Mode::Upsert).await;
-                }
-                self.delete_keys(table, &old).await?;
-                self.put_rows(table, &new, Mode::Insert).await
-            }
-        }
+        let is_key = |name: &str| table.schema.key().iter().any(|key| key.name.as_str() == name);
+        let (deletes, mode) = match &clause.action {
+            MergeIntoAction::Delete => (true, None),
+            MergeIntoAction::Insert { .. } => (false, Some(Mode::Insert)),
+            MergeIntoAction::Update(assignments) => match assignments.iter().any(|(name, _)| is_key(name)) {
+                true => (true, Some(Mode::Insert)),
+                false => (false, Some(Mode::Upsert)),
+            },
+        };
+        Ok(Self { deletes, mode, old, new })
     }
 }
 
@@ -211,9 +232,28 @@ fn inserted(column: &Column, table: &Table, columns: &[String], values: &[Expr])
     }
 }
 
+/// Whether an INSERT leaves rows as they are whose keys are there.
+///
+/// # Errors
+/// `NotImplemented` for a conflict that is not one of the primary key.
+pub(super) fn does_nothing(insert: &ast::Insert) -> Result<bool> {
+    match &insert.on {
+        Some(OnInsert::OnConflict(OnConflict { conflict_target: None, action: OnConflictAction::DoNothing })) => {
+            match insert.returning.is_some() || insert.or.is_some() {
+                true => Err(Error::new(Kind::NotImplemented, "RETURNING with ON CONFLICT is not supported")),
+                false => Ok(true),
+            }
+        }
+        _ => Ok(false),
+    }
+}
+
 /// The MERGE that does what an INSERT with ON CONFLICT … DO UPDATE does.
 pub(super) async fn of_insert(script: &Script<'_>, insert: &ast::Insert) -> Result<Statement> {
     let unsupported = |what: &str| Error::new(Kind::NotImplemented, format!("{what} is not supported"));
+    if insert.returning.is_some() || insert.or.is_some() {
+        return Err(unsupported("RETURNING, or INSERT OR, with ON CONFLICT"));
+    }
     let (TableObject::TableName(name), Some(source)) = (&insert.table, &insert.source) else {
         return Err(unsupported("ON CONFLICT without a table and a source"));
     };
@@ -262,6 +302,10 @@ pub(super) async fn of_insert(script: &Script<'_>, insert: &ast::Insert) -> Resu
 
 /// The MERGE that does what an UPDATE with FROM does.
 pub(super) fn of_update(update: &ast::Update) -> Result<Statement> {
+    if update.returning.is_some() || update.limit.is_some() || !update.order_by.is_empty() || update.or.is_some() {
+        let message = "UPDATE with FROM and RETURNING, LIMIT, ORDER BY or OR is not supported";
+        return Err(Error::new(Kind::NotImplemented, message));
+    }
     let from = match &update.from {
         Some(UpdateTableFromKind::AfterSet(from) | UpdateTableFromKind::BeforeSet(from)) => from.as_slice(),
         None => &[],
@@ -292,7 +336,14 @@ fn column_name(name: &ast::ObjectName) -> Result<String> {
 
 /// Conflicts are those of the primary key.
 fn check_target(table: &Table, target: Option<&ConflictTarget>) -> Result<()> {
-    let Some(ConflictTarget::Columns(columns)) = target else { return Ok(()) };
+    let columns = match target {
+        None => return Ok(()),
+        Some(ConflictTarget::Columns(columns)) => columns,
+        Some(ConflictTarget::OnConstraint(name)) => {
+            let message = format!("ON CONFLICT ON CONSTRAINT {name} is not supported");
+            return Err(Error::new(Kind::NotImplemented, message));
+        }
+    };
     let mut named: Vec<String> = columns.iter().map(normalized).collect();
     let mut key: Vec<String> = table.schema.key().iter().map(|key| key.name.to_string()).collect();
     named.sort();

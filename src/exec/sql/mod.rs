@@ -5,6 +5,7 @@
 //! shows them to DataFusion.
 
 mod catalog;
+mod chains;
 mod ddl;
 mod dml;
 mod merge;
@@ -20,7 +21,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{Set, Statement};
+use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use futures::StreamExt as _;
@@ -94,6 +95,7 @@ enum End {
 /// `BadRequest` with the line and column of what was not understood.
 fn parse(text: &str) -> Result<Vec<Statement>> {
     let dialect = PostgreSqlDialect {};
+    chains::check(text, &dialect)?;
     let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(DEPTH_MAX).build();
     let statements = parser.and_then(|mut parser| parser.parse_statements()).map_err(internal)?;
     statements.into_iter().map(statement).collect()
@@ -132,13 +134,23 @@ pub(super) async fn run(session: &Arc<Session>, text: &str, params: &[ScalarValu
     let mut outcome = Outcome::Affected(0);
     for statement in statements {
         outcome = Box::pin(script.statement(statement, is_alone)).await?;
+        // So that a script of many statements is seen to be late.
+        tokio::task::yield_now().await;
     }
     Ok((outcome, end == End::Commit))
 }
 
 /// The statements of a script without BEGIN and COMMIT, which may stand around all of them.
 fn block(mut statements: Vec<Statement>) -> Result<(Vec<Statement>, End)> {
-    let begins = matches!(statements.first(), Some(Statement::StartTransaction { .. }));
+    let begins = match statements.first() {
+        Some(Statement::StartTransaction { modes, .. }) if !modes.is_empty() => {
+            return Err(Error::new(
+                Kind::NotImplemented,
+                "BEGIN with modes is not supported: every script is serializable",
+            ));
+        }
+        first => matches!(first, Some(Statement::StartTransaction { .. })),
+    };
     let end = match statements.last() {
         Some(Statement::Commit { chain: false, .. }) => Some(End::Commit),
         Some(Statement::Rollback { chain: false, savepoint: None }) => Some(End::Rollback),
@@ -189,6 +201,11 @@ impl Script<'_> {
             }
             Statement::Truncate(truncate) => {
                 for target in &truncate.table_names {
+                    if truncate.if_exists
+                        && self.txn().table(&catalog::path_of(&ddl::table_name(&target.name)?)).await?.is_none()
+                    {
+                        continue;
+                    }
                     let table = self.table(&target.name).await?;
                     self.txn().clear(&table).await?;
                 }
@@ -197,11 +214,13 @@ impl Script<'_> {
             statement @ (Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_)) => {
                 Box::pin(self.write(statement)).await.map(Outcome::Affected)
             }
+            Statement::Query(query) if !query.locks.is_empty() => {
+                Err(Error::new(Kind::NotImplemented, "SELECT with FOR UPDATE or FOR SHARE is not supported"))
+            }
             statement @ (Statement::Query(_) | Statement::ShowTables { .. } | Statement::ShowColumns { .. }) => {
                 self.query(statement, is_alone).await
             }
             Statement::Explain { analyze, verbose, statement, .. } => self.explain(*statement, analyze, verbose).await,
-            Statement::Set(Set::SetTransaction { .. }) => Ok(Outcome::Affected(0)),
             other => {
                 let text = other.to_string();
                 let words: Vec<&str> = text.split_whitespace().take(2).collect();

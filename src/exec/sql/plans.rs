@@ -106,6 +106,7 @@ impl Plans {
             return;
         }
         let plan = match &planned.unbound {
+            None if has_scalar_subquery(physical) => return,
             None => Template::Physical(Arc::clone(physical)),
             Some(unbound) => match session.engine().session(session.txn()).optimize(unbound) {
                 Ok(plan) if bound(&plan, params).is_some() => Template::Logical(Arc::new(plan)),
@@ -117,6 +118,11 @@ impl Plans {
         let kept = Kept { plan, tables: tables.iter().map(rows).collect() };
         self.plans.lock().put(key_of(text, params), kept);
     }
+}
+
+/// Whether a plan has a node that keeps its results when it is reset, so that two requests cannot use it at once.
+fn has_scalar_subquery(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.name() == "ScalarSubqueryExec" || plan.children().into_iter().any(has_scalar_subquery)
 }
 
 /// A plan with the values of its parameters, each of the type that the plan was made for; nothing if one has another.

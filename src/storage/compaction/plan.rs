@@ -24,6 +24,9 @@ const SMALL_BYTES: u64 = 8 << 20;
 /// How many small neighbours are joined.
 const SMALL_COUNT_MIN: usize = 8;
 
+/// Runs that are merged at once: each has two blocks in memory.
+const FAN_IN_MAX: usize = 16;
+
 /// When merging is worth its cost.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::storage) struct Effort {
@@ -136,7 +139,10 @@ fn runs<'a>(group: &[Piece<'a>]) -> Vec<Vec<Piece<'a>>> {
 fn window(sizes: &[u64], effort: Effort) -> Option<Range<usize>> {
     for start in 0..sizes.len() {
         let (mut sum, mut end) = (sizes[start], start + 1);
-        while end < sizes.len() && sizes[end] <= sum.saturating_mul(effort.growth_percent) / 100 {
+        while end < sizes.len()
+            && end - start < FAN_IN_MAX
+            && sizes[end] <= sum.saturating_mul(effort.growth_percent) / 100
+        {
             sum = sum.saturating_add(sizes[end]);
             end += 1;
         }
@@ -145,7 +151,7 @@ fn window(sizes: &[u64], effort: Effort) -> Option<Range<usize>> {
         }
     }
     // Each is much larger than all that are newer.
-    (sizes.len() > effort.runs_max).then(|| 0..sizes.len() - effort.runs_max + 1)
+    (sizes.len() > effort.runs_max).then(|| 0..(sizes.len() - effort.runs_max + 1).min(FAN_IN_MAX))
 }
 
 /// Small neighbours that overlap nothing.

@@ -86,6 +86,21 @@ impl LocalDisk {
     }
 }
 
+/// A new file of zeros at `path`, durable but for its name.
+fn filled(path: &Path, len: u64) -> io::Result<File> {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let zeros = vec![0; ZEROS_BYTES.min(usize::try_from(len).unwrap_or(usize::MAX))];
+    let mut left = len;
+    while left > 0 {
+        let count = zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        // Zeros that are really written: space that was only reserved costs a change of metadata at each sync.
+        write_all_at(&file, len - left, &zeros[..count])?;
+        left -= count as u64;
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
 impl Disk for LocalDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -98,16 +113,11 @@ impl Disk for LocalDisk {
 
     fn create(&self, name: &str, len: u64) -> io::Result<()> {
         self.files.lock().remove(name);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(self.dir.join(name))?;
-        let zeros = vec![0; ZEROS_BYTES.min(usize::try_from(len).unwrap_or(usize::MAX))];
-        let mut left = len;
-        while left > 0 {
-            let count = zeros.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            // Zeros that are really written: space that was only reserved costs a change of metadata at each sync.
-            write_all_at(&file, len - left, &zeros[..count])?;
-            left -= count as u64;
-        }
-        file.sync_all()?;
+        let path = self.dir.join(name);
+        let file = filled(&path, len).inspect_err(|_| {
+            // What is half written would only keep others from the space.
+            let _ = fs::remove_file(&path);
+        })?;
         self.files.lock().insert(name.to_string(), Arc::new(file));
         Ok(())
     }

@@ -171,7 +171,7 @@ impl PoweredDisk {
             Step::Dies => {
                 // So that it is left half done.
                 self.disk.crash_after(0);
-                change(&self.disk).and(Err(no_power()))
+                change(&self.disk).and_then(|_| Err(no_power()))
             }
         }
     }
