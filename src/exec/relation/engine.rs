@@ -11,6 +11,9 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -94,8 +97,13 @@ impl Engine {
         options.sql_parser.dialect = Dialect::PostgreSQL;
         options.sql_parser.map_string_types_to_utf8view = true;
         options.execution.collect_statistics = true;
-        let base =
-            SessionStateBuilder::new().with_config(session).with_runtime_env(runtime).with_default_features().build();
+        let base = SessionStateBuilder::new()
+            .with_config(session)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_optimizer_rules(sound_rules())
+            .with_physical_optimizer_rules(sound_physical_rules())
+            .build();
         let query_threads = if config.is_apart { Some(Threads::new(config.threads)?) } else { None };
         Ok(Self { base: Arc::new(base), query_threads, views: Arc::new(Mutex::new(LruCache::new(VIEWS_MAX))) })
     }
@@ -152,6 +160,21 @@ impl Engine {
             Some(threads) => threads.run(work).await,
         }
     }
+}
+
+/// The rules of DataFusion 55.2 that keep results.
+///
+/// `eliminate_duplicated_expr` drops what a query sorts by where it takes the key of one table for that of a join.
+fn sound_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    Optimizer::new().rules.into_iter().filter(|rule| rule.name() != "eliminate_duplicated_expr").collect()
+}
+
+/// The physical rules of DataFusion 55.2 that keep results.
+///
+/// `FilterPushdown` finds the columns of a filter by their names alone, and so moves a filter of one table of a join to
+/// another (apache/datafusion#25296). What a scan needs to know of filters, it is told when it is planned.
+fn sound_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    PhysicalOptimizer::new().rules.into_iter().filter(|rule| !rule.name().starts_with("FilterPushdown")).collect()
 }
 
 /// The logical plan of a table.

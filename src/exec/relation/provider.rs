@@ -9,8 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints, Result};
+use datafusion::common::{Constraint, Constraints, DFSchema, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::cells::scalar;
@@ -61,6 +62,18 @@ impl CollectionProvider {
             false => vec![Constraint::PrimaryKey(key)],
         });
         Self { table, order, schema, constraints, defaults }
+    }
+
+    /// The same table, of which it is not said what is unique.
+    pub(crate) fn without_constraints(&self) -> Self {
+        Self { constraints: Constraints::default(), ..Self::new(Arc::clone(&self.table)) }
+    }
+
+    /// Those of `filters` that can be checked with the statistics of what is read.
+    fn predicates(&self, state: &dyn Session, filters: &[Expr]) -> Vec<Arc<dyn PhysicalExpr>> {
+        let Ok(schema) = DFSchema::try_from(self.schema.as_ref().clone()) else { return vec![] };
+        let predicate = |filter: &Expr| state.create_physical_expr(filter.clone(), &schema).ok();
+        filters.iter().filter_map(predicate).collect()
     }
 
     /// The best way to the rows that may match `filters`.
@@ -121,8 +134,12 @@ impl TableProvider for CollectionProvider {
                 most as usize
             }
         };
-        let table_rows = txn.estimate(&self.table, None, &access.range);
-        Ok(Arc::new(ScanExec::new(Arc::clone(&self.table), &schema, columns, access, table_rows, partitions, limit)?))
+        let rows = txn.estimate(&self.table, None, &access.range);
+        // Filters of a limited scan would choose which rows are the first.
+        let predicates = if limit.is_none() { self.predicates(state, filters) } else { vec![] };
+        let table = Arc::clone(&self.table);
+        let scan = ScanExec::new(table, &schema, columns, access, rows, partitions, limit)?;
+        Ok(Arc::new(scan.pruned_by(predicates)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

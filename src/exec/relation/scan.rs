@@ -89,6 +89,11 @@ impl ScanExec {
         })
     }
 
+    /// The same scan, which leaves out what cannot meet the predicates.
+    pub(super) fn pruned_by(self, predicates: Vec<Arc<dyn PhysicalExpr>>) -> Self {
+        Self { predicates, ..self }
+    }
+
     /// The same scan with another limit and other predicates, not yet run.
     fn anew(&self, limit: Option<usize>, predicates: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         Self { limit, predicates, cuts: Arc::default(), metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }

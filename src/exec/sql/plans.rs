@@ -9,7 +9,10 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::TableReference;
+use datafusion::common::tree_node::Transformed;
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::physical_plan::{ExecutionPlan, execution_plan::reset_plan_states};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -19,6 +22,7 @@ use parking_lot::Mutex;
 use super::catalog::{CATALOG, Catalogs, SCHEMA, Tables};
 use crate::error::Result;
 use crate::exec::data::Session;
+use crate::exec::relation::CollectionProvider;
 use crate::exec::relation::error::internal;
 use crate::storage::Transaction;
 use crate::storage::codec::KeyRange;
@@ -182,7 +186,7 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     if let Some(missing) = missing(session, named).await? {
         return Err(crate::error::Error::not_found(format!("table {missing}")));
     }
-    let plan = state.statement_to_plan(statement).await.map_err(internal)?;
+    let plan = state.statement_to_plan(statement).await.and_then(without_constraints).map_err(internal)?;
     let is_volatile = is_listed || shows || has_volatile(&plan);
     let tables = (!is_volatile).then(|| tables.take_found());
     if params.is_empty() {
@@ -190,6 +194,28 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     }
     let with_values = plan.clone().with_param_values(params.to_vec()).map_err(internal)?;
     Ok(Planned { plan: with_values, unbound: Some(plan), tables })
+}
+
+/// A plan that does not know what is unique in a table. DataFusion 55.2 takes the key of one table of a join for that of the
+/// join, and leaves out columns to group and sort by. By now it has allowed the columns that a GROUP BY of a key determines.
+fn without_constraints(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    let plain = |node: LogicalPlan| match node {
+        LogicalPlan::TableScan(mut scan) => {
+            let provider = source_as_provider(&scan.source)?;
+            let Some(table) = provider.downcast_ref::<CollectionProvider>() else {
+                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+            };
+            scan.source = provider_as_source(Arc::new(table.without_constraints()));
+            let plain = TableScanBuilder::new(scan.table_name, scan.source)
+                .with_projection(scan.projection)
+                .with_filters(scan.filters)
+                .with_fetch(scan.fetch)
+                .build()?;
+            Ok(Transformed::yes(LogicalPlan::TableScan(plain)))
+        }
+        node => node.recompute_schema().map(Transformed::yes),
+    };
+    plan.transform_up_with_subqueries(plain).map(|transformed| transformed.data)
 }
 
 /// A table that is named and not there, if the name cannot be that of anything else.
