@@ -101,9 +101,11 @@ impl Writer {
     fn admit(&mut self, commit: Commit, group: &mut Group) -> Result<u64> {
         let catalog = CatalogWrites::read(commit.writes.iter().map(|(tree, key, value)| (*tree, key, value.as_ref())))?;
         let trees: BTreeSet<TreeId> = commit.trees().collect();
-        // What was read is checked first, because its message names the table.
-        self.sequencer.validate(&commit).map_err(|conflict| self.directory.explain(&conflict))?;
-        self.directory.check(&catalog, &trees)?;
+        if let Err(error) = self.directory.check(&catalog, &trees) {
+            // If what was read has changed too, that says more: it names the table.
+            self.sequencer.validate(&commit).map_err(|conflict| self.directory.explain(&conflict))?;
+            return Err(error);
+        }
         let seq = self.sequencer.admit(&commit).map_err(|conflict| self.directory.explain(&conflict))?;
         let ingests: Vec<Arc<Segment>> =
             (0..).zip(&commit.ingests).map(|(ordinal, segment)| segment.committed(seq, ordinal)).collect();

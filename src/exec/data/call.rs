@@ -6,6 +6,7 @@ use super::{DataCall, Worker};
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
+use crate::exec::sql;
 use crate::value::cell::cast_row;
 use crate::value::hash_collection::hash_collection;
 use crate::value::schema::{ColumnType, Kind};
@@ -96,7 +97,8 @@ impl Worker<'_> {
     async fn directory(&self, link: &Link, shape: &Shape, args: &[State]) -> Result<State> {
         let prefix = format!("{}/", link.path_text());
         let tables = self.txn().tables(&prefix).await?;
-        if tables.is_empty() && prefix != SQL_SERVICE {
+        // That of SQL is there also while there is no table.
+        if tables.is_empty() && prefix != sql::tables_prefix() {
             return Err(Error::not_found(link.path_text()));
         }
         if *shape != Shape::Get {
@@ -203,9 +205,6 @@ impl Worker<'_> {
         Ok(())
     }
 }
-
-/// Where the tables of SQL are; it is there also while there is none.
-const SQL_SERVICE: &str = "/service/sql/public/0.0.0/";
 
 async fn take_turns(row: usize) {
     if row % TURN_ROWS == TURN_ROWS - 1 {

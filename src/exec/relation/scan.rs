@@ -10,15 +10,10 @@ use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
-use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
-use datafusion::physical_expr::expressions::DynamicFilterTracking;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
-use datafusion::physical_plan::filter_pushdown::{
-    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
-};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -162,11 +157,6 @@ impl DisplayAs for ScanExec {
     }
 }
 
-/// Whether a predicate changes while a plan runs, e.g. to the keys that the other side of a join has.
-fn is_learned(predicate: &Arc<dyn PhysicalExpr>) -> bool {
-    DynamicFilterTracking::classify(predicate).contains_dynamic_filter()
-}
-
 /// A range of keys in hexadecimal, e.g. `[8003, 8005)`.
 fn show_range(range: &KeyRange) -> String {
     let from = match &range.start {
@@ -212,9 +202,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
-        // What a filter learned in another run says nothing about this one.
-        let predicates = self.predicates.iter().filter(|predicate| !is_learned(predicate)).cloned().collect();
-        Ok(Arc::new(self.anew(self.limit, predicates)))
+        Ok(Arc::new(self.anew(self.limit, self.predicates.clone())))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -277,23 +265,5 @@ impl ExecutionPlan for ScanExec {
 
     fn fetch(&self) -> Option<usize> {
         self.limit
-    }
-
-    fn handle_child_pushdown_result(
-        &self,
-        _: FilterPushdownPhase,
-        result: ChildPushdownResult,
-        _: &ConfigOptions,
-    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        let filters: Vec<Arc<dyn PhysicalExpr>> =
-            result.parent_filters.into_iter().map(|filter| filter.filter).collect();
-        // They prune what is read; the nodes above filter what is left.
-        let answer = vec![PushedDown::No; filters.len()];
-        let mut propagation = FilterPushdownPropagation::with_parent_pushdown_result(answer);
-        if !filters.is_empty() && self.limit.is_none() {
-            let predicates = self.predicates.iter().cloned().chain(filters).collect();
-            propagation = propagation.with_updated_node(Arc::new(self.anew(self.limit, predicates)) as _);
-        }
-        Ok(propagation)
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn path_of(table: &str) -> String {
 }
 
 /// What the paths of all tables begin with.
-pub(super) fn prefix() -> String {
+pub(crate) fn prefix() -> String {
     path_of("")
 }
 
