@@ -8,6 +8,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use crate::bare_sql::BareSql;
 use crate::inside::Inside;
 use crate::record::{Record, record};
+use crate::sizes::Sizes;
 use crate::table::{Table, figure};
 
 const COLUMNS: [&str; 7] = ["query", "rows", "ms", "ms first", "DataFusion ms", "first", "DataFusion ÷ this"];
@@ -21,18 +22,23 @@ struct Times {
 }
 
 /// Runs each statement by both in turns, compares the answers, and prints the times.
-pub fn run(group: &str, title: &str, runs: usize, inside: &Inside, bare: &BareSql<'_>, statements: &[(&str, &str)]) {
+pub fn run(group: &str, title: &str, sizes: &Sizes, inside: &Inside, bare: &BareSql<'_>, statements: &[(&str, &str)]) {
+    let is_wanted = |name: &str| sizes.queries.is_empty() || sizes.queries.iter().any(|wanted| wanted == name);
     let mut table = Table::new(title, &COLUMNS);
     let (mut sum, mut bare_sum) = (0.0, 0.0);
-    for (name, sql) in statements {
+    for (name, sql) in statements.iter().filter(|(name, _)| is_wanted(name)) {
         let (first, answer) = timed(|| inside.sql(sql));
         let (bare_first, bare_answer) = timed(|| bare.sql(sql));
         let (answer, bare_answer) = (texts(&answer), texts(&bare_answer));
         compare(name, &answer, &bare_answer);
         let (mut later, mut bare_later) = (Vec::new(), Vec::new());
-        for _ in 0..runs {
+        for _ in 0..sizes.runs {
             later.push(timed(|| inside.sql(sql)).0);
             bare_later.push(timed(|| bare.sql(sql)).0);
+        }
+        if sizes.plans {
+            show_plan("tinychain", name, &inside.sql(&format!("EXPLAIN ANALYZE {sql}")));
+            show_plan("datafusion", name, &bare.sql(&format!("EXPLAIN ANALYZE {sql}")));
         }
         let times = Times { first, median: median(later) };
         let bare_times = Times { first: bare_first, median: median(bare_later) };
@@ -49,6 +55,11 @@ pub fn run(group: &str, title: &str, runs: usize, inside: &Inside, bare: &BareSq
     table.print();
     record(group, "all", "tinychain", sum, "ms");
     record(group, "all", "datafusion", bare_sum, "ms");
+}
+
+fn show_plan(system: &str, name: &str, plan: &[RecordBatch]) {
+    println!("\n{name}, {system}");
+    texts(plan).iter().for_each(|row| println!("{}", row.join("\n")));
 }
 
 fn row(table: &mut Table, name: &str, rows: usize, times: &Times, bare: &Times) {

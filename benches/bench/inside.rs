@@ -35,6 +35,8 @@ const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 pub struct Inside {
     pub store: Arc<Store>,
     kernel: Kernel,
+    /// The same, but ops are run row by row.
+    by_rows: Kernel,
     /// Counts transactions.
     next: AtomicU64,
     runtime: Runtime,
@@ -52,11 +54,12 @@ impl Inside {
         let config = StoreConfig::local(data.path(), CACHE_BYTES, memtable_bytes).expect("the directory can be used");
         let store = runtime.block_on(Box::pin(Store::open(config))).expect("the store is whole");
         let spill_dir = Some(dir.join("spill"));
-        let engine = EngineConfig { memory_bytes: QUERY_BYTES, spill_dir, threads: threads(), is_apart: false };
+        let engine = EngineConfig { memory_bytes: QUERY_BYTES, spill_dir, threads: threads(), is_apart: true };
         let engine = Engine::new(&engine).expect("the directory can be used");
         let limits = Limits { compute_time: TIME_MAX, request_ttl: TIME_MAX, ..Limits::default() };
         let kernel = Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), Arc::clone(&store), engine);
-        Self { store, kernel, next: AtomicU64::new(1), runtime, _data: data }
+        let by_rows = kernel.without_rules(&["vectorization".into()]);
+        Self { store, kernel, by_rows, next: AtomicU64::new(1), runtime, _data: data }
     }
 
     /// Runs something that needs tasks, and waits for it.
@@ -89,6 +92,14 @@ impl Inside {
         let txn = self.txn();
         let prepared = self.kernel.prepare(program, txn.deadline).expect("the program is small");
         futures::executor::block_on(Box::pin(self.kernel.run(&txn, &prepared))).expect("the program has a result")
+    }
+
+    /// Runs a program that only reads, on whole columns where that can be done, or row by row.
+    pub fn run_on(&self, program: Program, columns: bool) -> State {
+        let txn = self.txn();
+        let kernel = if columns { &self.kernel } else { &self.by_rows };
+        let prepared = kernel.prepare(program, txn.deadline).expect("the program is small");
+        self.block_on(Box::pin(kernel.run(&txn, &prepared))).expect("the program has a result")
     }
 
     /// Makes a table of tables.sql.

@@ -11,6 +11,7 @@
 //!
 //! Groups about stored rows, whose sizes are in [`sizes`]: `commits` and `reads` (one row each, by many clients),
 //! `lookups` (reads in process), `load` (many rows at once), `scan` and `tpch` (queries, beside bare DataFusion),
+//! `closure` (ops over rows),
 //! `restart` (after kill -9), `memory`, and `amplification` (bytes written for each byte of a user). `benches/compare`
 //! runs them beside other databases.
 //!
@@ -27,6 +28,7 @@ mod amplification;
 mod bare;
 mod bare_sql;
 mod client;
+mod closure;
 mod commits;
 mod duel;
 mod facts;
@@ -106,7 +108,7 @@ impl Effort {
 /// A name and what it measures.
 type Group = (&'static str, fn(&Effort));
 
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 15] = [
     ("stages", stages::run),
     ("fold", fold::run),
     ("http", http::small_requests),
@@ -117,6 +119,7 @@ const GROUPS: [Group; 14] = [
     ("lookups", reads::in_process),
     ("load", ingest::run),
     ("scan", scan::run),
+    ("closure", closure::run),
     ("tpch", tpch::run),
     ("restart", restart::run),
     ("memory", memory::run),

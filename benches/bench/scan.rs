@@ -22,5 +22,5 @@ pub fn run(effort: &Effort) {
         "scan: queries over {} rows of ten columns, in process, first with an empty cache; medians of {}",
         sizes.rows, sizes.runs
     );
-    duel::run("scan", &title, sizes.runs, &inside, &bare, &statements(SCAN));
+    duel::run("scan", &title, sizes, &inside, &bare, &statements(SCAN));
 }

@@ -22,6 +22,10 @@ pub struct Sizes {
     pub restart_rows: Vec<u64>,
     /// Bytes of rows in the logs of hosts that are killed.
     pub log_bytes: u64,
+    /// The queries of `scan` and `tpch` that are run, by their names; all if there is none.
+    pub queries: Vec<String>,
+    /// Whether their plans are shown too, with what each part cost.
+    pub plans: bool,
     /// Where everything is stored.
     pub dir: PathBuf,
 }
@@ -39,6 +43,13 @@ impl Sizes {
             scale_factor: text("SF", &pick("0.01", "0.1")),
             restart_rows: numbers("RESTART_ROWS", &pick("100000", "100000,1000000")),
             log_bytes: number("LOG_BYTES", &pick("4000000", "64000000")),
+            queries: text("QUERIES", "")
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(Into::into)
+                .collect(),
+            plans: text("PLANS", "0") != "0",
             dir: text("DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/bench")).into(),
         }
     }

@@ -38,7 +38,7 @@ pub fn run(effort: &Effort) {
         "tpch: TPC-H at scale factor {}, in process, first with an empty cache; medians of {} (bar: all ≥ 0.91)",
         sizes.scale_factor, sizes.runs
     );
-    duel::run("tpch", &title, sizes.runs, &inside, &bare, &statements(TPCH));
+    duel::run("tpch", &title, sizes, &inside, &bare, &statements(TPCH));
 }
 
 /// The folder with a Parquet file for each table, which is made once: DuckDB reads it too.

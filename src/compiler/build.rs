@@ -442,7 +442,7 @@ fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
                 _ => Err(not_allowed(link, shape.verb().http())),
             };
         }
-        None | Some(Class::Ref(_) | Class::Op(_) | Class::Closure | Class::Other(_)) => {
+        None | Some(Class::Ref(_) | Class::Op(_) | Class::Closure | Class::Stream | Class::Other(_)) => {
             return Err(Error::not_found(path));
         }
         Some(class) => class,

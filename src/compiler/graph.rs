@@ -422,7 +422,7 @@ impl OpGraph {
         match self.op(id) {
             Op::WriteAll(_) | Op::Call(Target::Data(_), _) => true,
             Op::Call(Target::Value(_), _) => {
-                matches!(self.node(self.operands(id)[0]).class, Class::BTree | Class::Table)
+                matches!(self.node(self.operands(id)[0]).class, Class::BTree | Class::Table | Class::Stream)
             }
             _ => false,
         }

@@ -137,7 +137,8 @@ pub fn is_parameter(state: &State) -> bool {
         State::Value(Value::None | Value::Id(_) | Value::Link(_))
         | State::Op(_)
         | State::Closure(_)
-        | State::Collection(_) => false,
+        | State::Collection(_)
+        | State::Stream(_) => false,
         State::Value(_) => true,
         State::Tuple(tuple) => !tuple.items().is_empty(),
         State::Map(map) => !map.is_empty(),

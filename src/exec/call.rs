@@ -60,6 +60,11 @@ impl Callee {
         Self { op: Arc::clone(&closure.op), context: Some(closure.context.clone()) }
     }
 
+    /// Whether the op takes its arguments by name.
+    pub fn takes_names(&self) -> bool {
+        self.op.kind.verb() == Verb::Post
+    }
+
     /// A call with `item` as its argument, in the way that the kind of the op takes it.
     pub fn with_item(&self, item: &State) -> Result<OpCall> {
         let args = match &self.op.kind {
@@ -210,6 +215,11 @@ fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
         }
         State::Value(_) if *shape == Shape::Get => Ok(Invocation::Done(value.clone())),
         State::Value(_) => as_itself(value, shape),
+        State::Stream(_) => match shape {
+            Shape::Get if args[0] == State::NONE => Ok(Invocation::Done(value.clone())),
+            Shape::Get => Err(Error::not_found("a stream has no entries: collect it first")),
+            shape => as_itself(value, shape),
+        },
         State::Collection(_) => Err(Error::internal("rows are read elsewhere")),
     }
 }

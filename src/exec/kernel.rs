@@ -1,7 +1,7 @@
 //! Compiles and runs requests.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use datafusion::common::ScalarValue;
@@ -18,14 +18,15 @@ use super::relation::Engine;
 use super::sql;
 use super::trace::Trace;
 use super::unit::Unit;
-use crate::compiler::{BuildContext, Op, OpGraph, Program, build_op, build_program};
+use crate::compiler::methods::Shape;
+use crate::compiler::{BuildContext, Op, OpGraph, Program, Target, build_op, build_program};
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
 use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
 use crate::storage::Store;
 use crate::txn::Txn;
-use crate::value::{Authority, OpDef, State};
+use crate::value::{Authority, Map, OpDef, State, Tuple};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
@@ -33,6 +34,8 @@ const CALLS_MAX: usize = 64;
 const ATTEMPTS_MAX: u32 = 400;
 /// Rows of each table that the diff of a hypothetical script shows.
 const DIFF_ROWS_MAX: usize = 1000;
+/// How deep the items of streams may have streams in them.
+const STREAMS_DEPTH_MAX: usize = 16;
 /// Ops whose plans an explanation shows.
 const EXPLAINED_OPS_MAX: usize = 32;
 
@@ -46,6 +49,8 @@ pub struct Kernel {
     plans: Arc<sql::Plans>,
     optimizer: Optimizer,
     cache: Cache,
+    /// What collects a stream that is a result.
+    collect: OnceLock<Arc<Unit>>,
 }
 
 /// A program that is ready to run.
@@ -64,7 +69,8 @@ impl Kernel {
         engine: Engine,
     ) -> Self {
         let plans = Arc::new(sql::Plans::new());
-        Self { limits, gateway, clock, store, engine, plans, optimizer: Optimizer::default(), cache: Cache::new() }
+        let (optimizer, cache, collect) = (Optimizer::default(), Cache::new(), OnceLock::new());
+        Self { limits, gateway, clock, store, engine, plans, optimizer, cache, collect }
     }
 
     /// The same kernel with other rules, and nothing cached.
@@ -173,7 +179,53 @@ impl Kernel {
     async fn attempt(&self, txn: &Txn, prepared: &Prepared, session: &Arc<Session>) -> Result<State> {
         let Prepared { program, unit } = prepared;
         let (state, _) = self.drive(txn, session, Arc::clone(unit), program.literals(), None).await?;
+        self.read(txn, session, state).await
+    }
+
+    /// A result with the items of streams and the rows of collections in it.
+    async fn read(&self, txn: &Txn, session: &Arc<Session>, state: State) -> Result<State> {
+        let state = self.collected(txn, session, state, STREAMS_DEPTH_MAX).await?;
         session.read_all(state, self.limits.reply_bytes).await
+    }
+
+    /// `state` with tuples in place of the streams in it, and in their items.
+    fn collected<'a>(
+        &'a self,
+        txn: &'a Txn,
+        session: &'a Arc<Session>,
+        state: State,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<State>> {
+        if !has_stream(&state) {
+            return Box::pin(std::future::ready(Ok(state)));
+        }
+        Box::pin(async move {
+            match state {
+                State::Stream(_) if depth == 0 => {
+                    Err(Error::bad_request(format!("streams nest deeper than {STREAMS_DEPTH_MAX}")))
+                }
+                State::Stream(_) => {
+                    let unit = Arc::clone(self.collect.get_or_init(collect_unit));
+                    let (items, _) = self.drive(txn, session, unit, vec![state], None).await?;
+                    self.collected(txn, session, items, depth - 1).await
+                }
+                State::Tuple(tuple) => {
+                    let mut items = Vec::with_capacity(tuple.items().len());
+                    for item in tuple.items() {
+                        items.push(self.collected(txn, session, item.clone(), depth).await?);
+                    }
+                    Ok(Tuple::try_new(items)?.into())
+                }
+                State::Map(map) => {
+                    let mut values = Vec::with_capacity(map.len());
+                    for value in map.values() {
+                        values.push(self.collected(txn, session, value.clone(), depth).await?);
+                    }
+                    Ok(Map::from_sorted(map.shared_keys(), values.into())?.into())
+                }
+                state => Ok(state),
+            }
+        })
     }
 
     /// Says how a program is run; with `analyze`, runs it and says what that cost.
@@ -188,7 +240,7 @@ impl Kernel {
                 let session = self.begin(txn);
                 let (state, trace) =
                     self.drive(txn, &session, Arc::clone(unit), literals.clone(), Some(Trace::default())).await?;
-                (Some(session.read_all(state, self.limits.reply_bytes).await?), trace)
+                (Some(self.read(txn, &session, state).await?), trace)
             }
             false => (None, None),
         };
@@ -291,6 +343,10 @@ impl Kernel {
 }
 
 impl Compile for Kernel {
+    fn vectorizes(&self) -> bool {
+        self.optimizer.vectorizes()
+    }
+
     fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>> {
         if let Some(unit) = op.compiled.get() {
             let unit = Arc::clone(unit).downcast::<Unit>();
@@ -310,6 +366,25 @@ impl Compile for Kernel {
         let _ = op.compiled.set(Arc::clone(&unit) as Arc<dyn std::any::Any + Send + Sync>);
         Ok(unit)
     }
+}
+
+fn has_stream(state: &State) -> bool {
+    match state {
+        State::Stream(_) => true,
+        State::Tuple(tuple) => tuple.items().iter().any(has_stream),
+        State::Map(map) => map.values().iter().any(has_stream),
+        _ => false,
+    }
+}
+
+/// The program that collects the stream which is its only literal.
+fn collect_unit() -> Arc<Unit> {
+    let mut graph = OpGraph::new();
+    let (stream, key) = (graph.add(Op::Param(0), &[], None), graph.add(Op::Const(State::NONE), &[], None));
+    let target = Target::Value(Arc::new(["collect".into()]));
+    let root = graph.add(Op::Call(target, Shape::Get), &[stream, key], None);
+    graph.set_root(root);
+    Arc::new(codegen::compile(PhysicalPlan::new(graph, true), 1))
 }
 
 /// The ops that a part defines, with titles that say where.

@@ -1,8 +1,11 @@
-//! Loops: `while`, and the methods that call an op for each item of a tuple.
+//! Loops: `while`, and the methods that call an op for each item of a tuple or a stream.
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use super::call::{Callee, OpArgs, OpCall};
+use super::stream::StreamLoop;
 use crate::compiler::methods::LoopKind;
 use crate::error::{Error, Result};
 use crate::value::{Id, Map, State, Tuple, cast};
@@ -12,6 +15,7 @@ pub(super) enum Loop {
     While { cond: Callee, step: Callee, state: State, is_testing: bool },
     Each { kind: LoopKind, callee: Callee, items: Tuple, next: usize, results: Vec<Option<State>> },
     Fold { callee: Callee, items: Tuple, next: usize, state: Map, params: FoldParams },
+    Stream(Box<StreamLoop>),
 }
 
 /// The names of the parameters of a fold's op: those of the state's entries and the item's.
@@ -28,8 +32,30 @@ struct Names {
 }
 
 impl FoldParams {
+    /// The first state of a fold, and the parameters of its op.
+    ///
+    /// # Errors
+    /// `BadRequest` if the state is no map, or the name no name.
+    pub(super) fn begin(item_name: &State, value: &State) -> Result<(Map, Self)> {
+        let not_a_map = || Error::bad_request(format!("the value of a fold is a map, not a {}", value.class()));
+        let state = match value {
+            State::Tuple(_) => return Err(not_a_map()),
+            value => cast::to_map(value).ok_or_else(not_a_map)?,
+        };
+        Ok((state, Self { item_name: cast::to_id(item_name)?, last: None }))
+    }
+
+    /// The state that an op has returned.
+    ///
+    /// # Errors
+    /// `BadRequest` if it is no map.
+    pub(super) fn next(result: &State) -> Result<Map> {
+        cast::to_map(result)
+            .ok_or_else(|| Error::bad_request(format!("the op of a fold returns a map, not a {}", result.class())))
+    }
+
     /// The entries of `state` and `item`, which hides an entry of its name.
-    fn with(&mut self, state: &Map, item: &State) -> OpArgs {
+    pub(super) fn with(&mut self, state: &Map, item: &State) -> OpArgs {
         let found = state.keys().binary_search(&self.item_name);
         let mut values = Vec::with_capacity(state.len() + 1);
         values.extend_from_slice(state.values());
@@ -60,6 +86,8 @@ impl FoldParams {
 pub(super) enum Next {
     /// Call an op and come back with the result.
     Call(OpCall),
+    /// Wait for this and come back.
+    Fetch(BoxFuture<'static, Result<State>>),
     Done(State),
 }
 
@@ -77,12 +105,7 @@ impl Loop {
         let (items, next) = (items.clone(), 0);
         Ok(match (kind, args) {
             (LoopKind::Fold, [item_name, value, op]) => {
-                let not_a_map = || Error::bad_request(format!("the value of a fold is a map, not a {}", value.class()));
-                let state = match value {
-                    State::Tuple(_) => return Err(not_a_map()),
-                    value => cast::to_map(value).ok_or_else(not_a_map)?,
-                };
-                let params = FoldParams { item_name: cast::to_id(item_name)?, last: None };
+                let (state, params) = FoldParams::begin(item_name, value)?;
                 Loop::Fold { callee: Callee::of(op)?, items, next, state, params }
             }
             (_, [op]) => {
@@ -102,7 +125,7 @@ impl Loop {
     pub fn index(&self) -> usize {
         match self {
             Loop::Each { next, .. } | Loop::Fold { next, .. } => next.saturating_sub(1),
-            Loop::While { .. } => 0,
+            Loop::While { .. } | Loop::Stream(_) => 0,
         }
     }
 
@@ -145,15 +168,19 @@ impl Loop {
             }
             Loop::Fold { callee, items, next, state, params } => {
                 if let Some(result) = result {
-                    *state = cast::to_map(&result).ok_or_else(|| {
-                        Error::bad_request(format!("the op of a fold returns a map, not a {}", result.class()))
-                    })?;
+                    *state = FoldParams::next(&result)?;
                 }
                 let Some(item) = items.items().get(*next) else { return Ok(Next::Done(state.clone().into())) };
                 *next += 1;
                 callee.with_params(params.with(state, item)).map(Next::Call)
             }
+            Loop::Stream(stream) => stream.advance(result),
         }
+    }
+
+    /// Bytes of items that were kept since this was last asked, beside the results of calls.
+    pub fn take_kept(&mut self) -> u64 {
+        if let Loop::Stream(stream) = self { stream.take_kept() } else { 0 }
     }
 
     /// Whether the results of all calls are kept until the end.

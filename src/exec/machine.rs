@@ -16,17 +16,20 @@ use futures::future::BoxFuture;
 use slab::Slab;
 
 use super::call::{Invocation, OpArgs, OpCall, invoke, remote_args};
-use super::data::{DataCall, Notes, Session};
+use super::data::{DataCall, Notes, Reader, Session};
 use super::fiber::{Activation, ActivationId, Fiber, FiberId, Frame, FrameKind, Join, Target, is_detachable};
 use super::gateway::RemoteArgs;
 use super::loops::{Loop, Next};
 use super::step::{self, Budget, Control, Slot, copy_all, read};
+use super::stream::StreamLoop;
 use super::trace::Trace;
 use super::unit::{Instr, Register, Unit};
+use super::vector;
+use crate::compiler::methods::LoopKind;
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
-use crate::value::{Id, Link, OpDef, State};
+use crate::value::{Id, Link, OpDef, State, Stream};
 
 /// Units of work between two looks at the clock: an instruction on small states is one.
 const FUEL: u32 = 1024;
@@ -46,6 +49,9 @@ const POOLED_SLOTS_MAX: usize = 1024;
 
 /// Compiles ops when they are first called.
 pub(super) trait Compile: Sync {
+    /// Whether ops are run on columns where that can be done.
+    fn vectorizes(&self) -> bool;
+
     fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>>;
 }
 
@@ -383,10 +389,20 @@ impl<'a> Machine<'a> {
                 return Ok(Turn::Over);
             }
         }
-        match state.advance(result)? {
+        let next = state.advance(result)?;
+        self.budget.bytes += state.take_kept();
+        match next {
             Next::Call(call) => {
                 self.charge(activation)?;
                 self.call_op(fiber, call).map(|()| Turn::Again)
+            }
+            Next::Fetch(mut reply) => {
+                self.budget.fuel = self.budget.fuel.saturating_sub(DATA_FUEL);
+                self.charge(activation)?;
+                match reply.as_mut().now_or_never() {
+                    Some(reply) => reply.map(|_| Turn::Again),
+                    None => Ok(self.leave(fiber, Outside::Data(reply))),
+                }
             }
             Next::Done(state) => {
                 if let Some(join) = *join {
@@ -457,8 +473,8 @@ impl<'a> Machine<'a> {
             }
             Instr::Loop { kind, receiver, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
-                let state = Loop::over(*kind, read(&unit, slots, *receiver)?, &args)?;
-                self.begin_loop(fiber, state)
+                let receiver = read(&unit, slots, *receiver)?.clone();
+                self.begin_loop_over(fiber, *kind, &receiver, &args)
             }
             Instr::While { cond, step, state, .. } => {
                 let (cond, step) = (read(&unit, slots, *cond)?, read(&unit, slots, *step)?);
@@ -490,7 +506,7 @@ impl<'a> Machine<'a> {
         match invocation {
             Invocation::Done(state) => self.deliver(fiber, state),
             Invocation::Op(call) => self.call_op(fiber, call).map(|()| Turn::Again),
-            Invocation::Loop(kind, receiver, args) => self.begin_loop(fiber, Loop::over(kind, &receiver, &args)?),
+            Invocation::Loop(kind, receiver, args) => self.begin_loop_over(fiber, kind, &receiver, &args),
             Invocation::Data(call) => self.data(fiber, call),
         }
     }
@@ -549,6 +565,28 @@ impl<'a> Machine<'a> {
                 Ok(Turn::Again)
             }
         }
+    }
+
+    /// Begins a loop over the items of a tuple or a stream.
+    fn begin_loop_over(&mut self, fiber: FiberId, kind: LoopKind, receiver: &State, args: &[State]) -> Result<Turn> {
+        let state = match receiver {
+            State::Stream(stream) => self.read_stream(fiber, kind, stream, args)?,
+            receiver => Loop::over(kind, receiver, args)?,
+        };
+        self.begin_loop(fiber, state)
+    }
+
+    /// A loop over a stream, of which as many stages as possible are done on columns.
+    fn read_stream(&mut self, fiber: FiberId, kind: LoopKind, stream: &Stream, args: &[State]) -> Result<Loop> {
+        let (compile, deadline) = (self.compile, self.deadline);
+        let program = compile.vectorizes().then(|| {
+            let mut unit = |op: &Arc<OpDef>| compile.unit(op, deadline);
+            vector::compile(&stream.source.schema(), &stream.stages, kind == LoopKind::Count, &mut unit)
+        });
+        let program = program.flatten();
+        let done = program.as_ref().map_or(0, |program| program.stages);
+        let reader = Reader::new(self.session, &stream.source, program, self.notes_of(fiber));
+        Ok(Loop::Stream(Box::new(StreamLoop::new(kind, stream, args, reader, done)?)))
     }
 
     fn begin_loop(&mut self, fiber: FiberId, state: Loop) -> Result<Turn> {

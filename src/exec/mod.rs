@@ -5,7 +5,8 @@
 //! 3. [`machine`] does the rest, in [`fiber`]s: calls of ops, loops, and waiting for other hosts, with as much at once as the program
 //!    allows;
 //! 4. [`data`] reads and writes rows for them, by key or through DataFusion ([`relation`]);
-//! 5. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
+//! 5. [`stream`] goes through the items of streams, whose ops [`vector`] runs on whole columns where it can;
+//! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
 //!
 //! [`sql`] does without the machine: scripts of SQL run in the same transactions.
 //!
@@ -25,9 +26,11 @@ mod machine;
 pub mod relation;
 pub mod sql;
 mod step;
+mod stream;
 mod trace;
 mod unit;
 mod unwind;
+mod vector;
 
 pub use cache::Stats;
 pub use data::{Session, SqlReply};

@@ -27,28 +27,34 @@ pub struct Optimizer {
     rules: Vec<Arc<dyn Rule>>,
     /// Whether pure regions are merged; see [`super::physical`].
     merges_regions: bool,
+    /// Whether ops are run on the columns of a stream.
+    vectorizes: bool,
 }
 
 /// The name under which region merging is shown and switched off.
 pub const MERGE_REGIONS: &str = "merge_regions";
+/// The name under which ops that run on columns are switched off: which do is known when a stream is read.
+pub const VECTORIZATION: &str = "vectorization";
 
 impl Default for Optimizer {
     fn default() -> Self {
-        Self { rules: rules::default_rules(), merges_regions: true }
+        Self { rules: rules::default_rules(), merges_regions: true, vectorizes: true }
     }
 }
 
 impl Optimizer {
     /// An optimizer that changes nothing.
     pub fn none() -> Self {
-        Self { rules: vec![], merges_regions: false }
+        Self { rules: vec![], merges_regions: false, vectorizes: false }
     }
 
     /// The names of all rules, and what each does.
     pub fn reference() -> Vec<(&'static str, &'static str)> {
         let merge =
             (MERGE_REGIONS, "computes what always runs together as one region, rather than each node by itself");
-        rules::default_rules().iter().map(|rule| (rule.name(), rule.describe())).chain([merge]).collect()
+        let vectorize =
+            (VECTORIZATION, "runs an op over the rows of a stream on whole columns, rather than row by row");
+        rules::default_rules().iter().map(|rule| (rule.name(), rule.describe())).chain([merge, vectorize]).collect()
     }
 
     /// The names of all rules.
@@ -60,7 +66,7 @@ impl Optimizer {
     #[must_use]
     pub fn with_rules(keep: impl Fn(&str) -> bool) -> Self {
         let rules = rules::default_rules().into_iter().filter(|rule| keep(rule.name())).collect();
-        Self { rules, merges_regions: keep(MERGE_REGIONS) }
+        Self { rules, merges_regions: keep(MERGE_REGIONS), vectorizes: keep(VECTORIZATION) }
     }
 
     /// Checks that these are names of rules.
@@ -78,6 +84,11 @@ impl Optimizer {
     /// Whether pure regions are merged.
     pub fn merges_regions(&self) -> bool {
         self.merges_regions
+    }
+
+    /// Whether ops are run on the columns of a stream.
+    pub fn vectorizes(&self) -> bool {
+        self.vectorizes
     }
 
     /// Rewrites `graph` until no rule changes it.

@@ -101,9 +101,13 @@ fn convert(state: &State, class: Class, read_bytes: ReadBytes) -> Result<Option<
         Class::String | Class::Id | Class::Link | Class::Bytes | Class::Email | Class::Version => {
             value_of_class(state, class, read_bytes).map(State::Value)
         }
-        Class::Closure | Class::Op(_) | Class::Ref(_) | Class::BTree | Class::Table | Class::Other(_) => {
-            (state.class() == class).then(|| state.clone())
-        }
+        Class::Closure
+        | Class::Stream
+        | Class::Op(_)
+        | Class::Ref(_)
+        | Class::BTree
+        | Class::Table
+        | Class::Other(_) => (state.class() == class).then(|| state.clone()),
     })
 }
 

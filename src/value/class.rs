@@ -35,6 +35,8 @@ pub enum Class {
     ScalarTuple,
     ScalarMap,
     Closure,
+    /// Items that are computed as they are read.
+    Stream,
     Op(Verb),
     Ref(Ref),
     BTree,
@@ -111,6 +113,7 @@ const PATHS: &[(Class, &str)] = &[
     (Class::ScalarTuple, "/state/scalar/tuple"),
     (Class::ScalarMap, "/state/scalar/map"),
     (Class::Closure, "/state/closure"),
+    (Class::Stream, "/state/stream"),
     (Class::BTree, "/state/collection/btree"),
     (Class::Table, "/state/collection/table"),
     (Class::Op(Verb::Get), "/state/scalar/op/get"),

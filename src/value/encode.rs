@@ -43,6 +43,13 @@ pub fn encode(state: &State, out: &mut impl Encoder) {
         State::Op(op) => encode_op(op, out),
         State::Closure(closure) => encode_closure(closure, out),
         State::Collection(collection) => encode_collection(collection, out),
+        // Whoever replies reads it first; here it can only be named.
+        State::Stream(stream) => {
+            out.begin_map();
+            out.key(Class::Stream.path());
+            encode_collection(&stream.source, out);
+            out.end_map();
+        }
     }
 }
 

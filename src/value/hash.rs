@@ -24,6 +24,7 @@ pub fn hash(state: &State) -> [u8; 32] {
         State::Closure(closure) => hash_closure(closure),
         // Those of its rows that were read; the method of a collection reads them first.
         State::Collection(collection) => hash_read(collection),
+        State::Stream(stream) => hash_all(std::iter::once(hash_read(&stream.source)).chain(stream.ops().map(hash))),
     }
 }
 

@@ -28,6 +28,7 @@ pub mod number;
 pub(crate) mod sample;
 pub mod schema;
 pub mod state;
+pub mod stream;
 pub mod template;
 pub mod text;
 
@@ -41,3 +42,4 @@ pub use link::{Authority, Link};
 pub use number::{Number, NumberClass};
 pub use schema::{Schema, Table, TreeId};
 pub use state::{Map, State, Tuple};
+pub use stream::Stream;

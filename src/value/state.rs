@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, Closure, Collection, Id, Number, OpDef, Value};
+use super::{Class, Closure, Collection, Id, Number, OpDef, Stream, Value};
 use crate::error::{Error, Result};
 
 /// How deep tuples and maps may nest. Walks over states recurse, so this bounds the stack.
@@ -21,6 +21,7 @@ pub enum State {
     Op(Arc<OpDef>),
     Closure(Arc<Closure>),
     Collection(Arc<Collection>),
+    Stream(Arc<Stream>),
 }
 
 impl State {
@@ -36,6 +37,7 @@ impl State {
             State::Op(op) => Class::Op(op.kind.verb()),
             State::Closure(_) => Class::Closure,
             State::Collection(collection) => collection.class(),
+            State::Stream(_) => Class::Stream,
         }
     }
 
@@ -71,6 +73,7 @@ impl State {
             State::Op(op) => op.weight,
             State::Closure(closure) => SELF + closure.context.0.weight + closure.op.weight,
             State::Collection(collection) => SELF + collection.weight(),
+            State::Stream(stream) => SELF + stream.weight(),
         }
     }
 
@@ -82,6 +85,8 @@ impl State {
             State::Closure(closure) => closure.context.0.depth + 1,
             // Its rows, and the schema around them.
             State::Collection(_) => 4,
+            // The collection, and what is around it.
+            State::Stream(_) => 6,
         }
     }
 }

@@ -330,16 +330,23 @@ def test_a_deep_expression(db):
     assert db.value("SELECT 1 AS n") == 1
 
 
+def slow_sum(db):
+    """A query for one number that takes a while."""
+
+    rows, seconds = 100_000, 0.0
+    while seconds < 0.4:
+        rows *= 2
+        slow = f"SELECT sum(m % 7) AS n FROM generate_series(1, {rows}) AS t(m)"
+        seconds = db.post(slow).elapsed.total_seconds()
+
+    return slow
+
+
 def test_a_conflict(db):
     """A transaction that takes longer than those that change what it reads is tried again for some time, and refused then."""
 
     db.run("CREATE TABLE counter (id INT PRIMARY KEY, n BIGINT NOT NULL); INSERT INTO counter VALUES (1, 0)")
-    rows, seconds = 100_000, 0.0
-    while seconds < 0.4:
-        rows *= 2
-        slow = f"SELECT sum(m % 7) FROM generate_series(1, {rows}) AS t(m)"
-        seconds = db.post(slow).elapsed.total_seconds()
-
+    slow = slow_sum(db)
     stopping, increments = threading.Event(), []
 
     def increment():
@@ -664,6 +671,184 @@ def test_concurrent_increments_are_all_there(db):
         thread.join()
 
     assert db.value("SELECT n FROM counter") == sum(done) == 80
+
+
+def test_upserts_of_different_keys_do_not_conflict(db):
+    """Each reads the row of its key, not the table."""
+
+    threads, rounds = 8, 25
+    db.run("CREATE TABLE tally (id INT PRIMARY KEY, n BIGINT NOT NULL, note TEXT)")
+    upsert = "INSERT INTO tally VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET n = tally.n + excluded.n, note = excluded.note"
+    statuses = []
+
+    def work(thread):
+        other = Sql(db.url)
+        for n in range(rounds):
+            statuses.append(other.post(upsert, thread, n, f"round {n}").status_code)
+            statuses.append(other.post(upsert, 100 + thread * rounds + n, 1, None).status_code)
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(threads)]
+    for worker in workers:
+        worker.start()
+
+    for worker in workers:
+        worker.join()
+
+    assert statuses == [200] * (2 * threads * rounds)
+    expected = [[thread, sum(range(rounds)), f"round {rounds - 1}"] for thread in range(threads)]
+    same(db.rows("SELECT * FROM tally WHERE id < 100 ORDER BY id"), expected)
+    assert db.rows("SELECT count(*), sum(n), count(note) FROM tally WHERE id >= 100") == [[threads * rounds, threads * rounds, 0]]
+
+
+def test_a_long_upsert_beside_others(db):
+    """Nobody changes what it reads, so it does not have to be tried again until there is no time left: see test_a_conflict."""
+
+    db.run("CREATE TABLE counter (id INT PRIMARY KEY, n BIGINT NOT NULL); INSERT INTO counter VALUES (2, 0)")
+    slow, stopping, statuses = slow_sum(db), threading.Event(), []
+
+    def increment():
+        other = Sql(db.url)
+        while not stopping.is_set():
+            response = other.post("INSERT INTO counter VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET n = counter.n + 1", 1)
+            statuses.append(response.status_code)
+
+    thread = threading.Thread(target=increment)
+    thread.start()
+    try:
+        assert db.run(f"INSERT INTO counter SELECT 2 AS id, s.n FROM ({slow}) AS s ON CONFLICT (id) DO UPDATE SET n = excluded.n") == 1
+    finally:
+        stopping.set()
+        thread.join()
+
+    assert set(statuses) == {200}
+    assert db.rows("SELECT id, n FROM counter ORDER BY id") == [[1, len(statuses)], [2, db.value(slow)]]
+
+
+# --- statements that are run again -------------------------------------------------------------------------------
+
+
+def write_again(db, first):
+    """Runs the same statements as ever, which leave one row with the key after `first`."""
+
+    insert = "INSERT INTO t (id, n) VALUES ($1, $2)"
+    upsert = insert + " ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n"
+    delete = "DELETE FROM t WHERE id = $1"
+    assert db.run(insert, first, 1) == 1
+    assert str(first) in db.refused(400, "bad_request", insert, first, 2)
+    assert db.run(upsert, first, 10) == 1
+    assert db.rows("SELECT n FROM t WHERE id = $1", first) == [[11]]
+    assert db.run(upsert, first + 1, 10) == 1
+    assert db.run("UPDATE t SET n = n + $2 WHERE id = $1", first + 1, 100) == 1
+    assert db.run("UPDATE t SET n = n + $2 WHERE n = $1", 11, 1) == 1
+    assert db.run("MERGE INTO t USING (SELECT $1 AS k) AS s ON t.id = s.k WHEN MATCHED AND t.n > $2 THEN DELETE", first, 12) == 0
+    assert [db.run(delete, first), db.run(delete, first)] == [1, 0]
+
+
+def test_statements_that_are_run_again_after_their_table_changed(db):
+    """What is kept of a statement belongs to the table that there was."""
+
+    db.run("CREATE TABLE t (id INT PRIMARY KEY, n BIGINT)")
+    for first in (1, 3):
+        write_again(db, first)
+
+    assert db.rows("SELECT * FROM t ORDER BY id") == [[2, 110], [4, 110]]
+    db.run("ALTER TABLE t ADD COLUMN m INT DEFAULT 7")
+    write_again(db, 5)
+    assert db.rows("SELECT * FROM t ORDER BY id") == [[2, 110, 7], [4, 110, 7], [6, 110, 7]]
+    db.run("CREATE INDEX by_n ON t (n)")
+    write_again(db, 7)
+    assert db.rows("SELECT id FROM t WHERE n = 110 ORDER BY id") == [[2], [4], [6], [8]]
+    db.run("ALTER TABLE t DROP COLUMN m")
+    write_again(db, 9)
+    assert db.rows("SELECT * FROM t WHERE id > 8") == [[10, 110]]
+    db.run("DROP TABLE t")
+    db.refused(404, "not_found", "INSERT INTO t (id, n) VALUES ($1, $2)", 1, 1)
+    db.run("CREATE TABLE t (n SMALLINT, id BIGINT PRIMARY KEY, late TEXT DEFAULT 'late')")
+    for first in (1, 3):
+        write_again(db, first)
+
+    assert db.rows("SELECT * FROM t ORDER BY id") == [[110, 2, "late"], [110, 4, "late"]]
+    db.refused(400, "bad_request", "INSERT INTO t (id, n) VALUES ($1, $2)", 5, 70000)
+    assert db.value("SELECT count(*) FROM t") == 2
+
+
+def test_the_same_insert_with_values_of_every_type(db):
+    db.run(TYPED)
+    insert = f"INSERT INTO typed VALUES ({', '.join(f'${at + 1}' for at in range(12))})"
+    upsert = insert + " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in list(TYPES)[1:])
+    other_row = [False, 5, 6, 1.5, 2.0, "3.0000", "text", None, "2001-02-03", "2001-02-03T04:05:06", 0]
+    row = TYPED_ROW[1:8] + [None] + TYPED_ROW[9:]
+    for key in (1, 2):
+        assert db.run(insert, key, *row) == 1
+        assert db.run(insert, key + 10, *other_row) == 1
+
+    same(db.rows("SELECT * FROM typed ORDER BY id"), [[1, *row], [2, *row], [11, *other_row], [12, *other_row]])
+    nothing = [None] * 11
+    for values in (row, other_row, nothing, row):
+        assert db.run(upsert, 1, *values) == 1
+        same(db.rows("SELECT * FROM typed WHERE id = 1"), [[1, *values]])
+
+    for key in ("3", "4"):
+        assert db.run(upsert, key, *other_row) == 1
+        same(db.rows("SELECT * FROM typed WHERE id = $1", int(key)), [[int(key), *other_row]])
+
+    for column, value in zip(list(TYPES)[1:], other_row):
+        for key in (1, 2):
+            assert db.run(f"UPDATE typed SET {column} = $2 WHERE id = $1", key, value) == 1
+            same(db.rows(f"SELECT {column} FROM typed WHERE id = $1", key), [[value]])
+
+
+def test_parameters_that_do_not_fit_a_statement_that_was_run(db):
+    db.run("CREATE TABLE t (id SMALLINT PRIMARY KEY, n INT NOT NULL)")
+    insert = "INSERT INTO t VALUES ($1, $2)"
+    upsert = insert + " ON CONFLICT (id) DO UPDATE SET n = CAST($3 AS INT)"
+    assert db.run(insert, 1, 1) == db.run(insert, "2", "2") == db.run(upsert, 3, 3, "4") == db.run(upsert, 3, 3, "5") == 1
+    for params in [(70000, 1), (4, 2**40), ("x", "1"), ("4", "x"), (None, 1), (4, None)]:
+        db.refused(400, "bad_request", insert, *params)
+
+    # A cast without a result is a mistake, whether or not a row needs it.
+    for key in (3, 4):
+        db.refused(400, "bad_request", upsert, key, 1, "x")
+
+    assert db.run("UPDATE t SET n = $1 WHERE id = $2", 7, 1) == 1
+    for params, count in [((7, 70000), 0), ((7, None), 0), ((7, 1), 1), (("8", "1"), 1)]:
+        assert db.run("UPDATE t SET n = $1 WHERE id = $2", *params) == count
+
+    db.refused(400, "bad_request", "UPDATE t SET n = $1 WHERE id = $2", None, 1)
+    db.refused(400, "bad_request", "UPDATE t SET n = $1 WHERE id = $2", 2**40, 1)
+    assert db.run("DELETE FROM t WHERE id = $1", 70000) == 0
+    assert db.rows("SELECT * FROM t ORDER BY id") == [[1, 8], [2, 2], [3, 5]]
+
+
+def test_what_a_function_yields_is_not_kept(db):
+    db.run("CREATE TABLE log (id INT PRIMARY KEY, t TIMESTAMP, x DOUBLE)")
+    for n in range(3):
+        assert db.run("INSERT INTO log VALUES ($1, now(), random())", n) == 1
+
+    times = [time for (time,) in db.rows("SELECT t FROM log ORDER BY id")]
+    assert times == sorted(set(times))
+    numbers = []
+    for _ in range(3):
+        assert db.run("UPDATE log SET x = random() WHERE id = 1") == 1
+        numbers.append(db.value("SELECT x FROM log WHERE id = 1"))
+
+    assert len(set(numbers)) == 3
+
+
+def test_scripts_that_commit_nothing_are_run_again(db):
+    db.run("CREATE TABLE t (id INT PRIMARY KEY, n INT)")
+    upsert = "INSERT INTO t VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n"
+    for _ in range(3):
+        assert db.run(f"BEGIN; {upsert}; ROLLBACK", 1, 1) == 1
+        assert db.rows("SELECT * FROM t") == []
+
+    for n in range(1, 4):
+        reply = db.reply(upsert, 1, 1, hypothetical=True)
+        assert reply["result"] == {"rows_affected": 1}
+        before = [] if n == 1 else [[[1, n - 1], [1, n]]]
+        assert changes(reply["diff"], "t")[:2] == [[[1, 1]] if n == 1 else [], before]
+        assert db.run(f"BEGIN; {upsert}; COMMIT", 1, 1) == 1
+        assert db.rows("SELECT * FROM t") == [[1, n]]
 
 
 def test_rows_survive_a_restart(spawn):

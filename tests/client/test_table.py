@@ -302,7 +302,7 @@ def test_read(host, build, want):
 
 
 def test_an_unknown_method(host):
-    for name in ("weigh", "first", "reverse", "rows"):
+    for name in ("weigh", "first", "reverse", "keys"):
         cxt = tc.Context()
         cxt.r = load_places(cxt)._get(name)
         with pytest.raises(tc.error.NotFound):

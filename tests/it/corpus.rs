@@ -178,5 +178,5 @@ corpus! {
     after = "after", btree = "btree", case = "case", casts = "casts", client_forms = "client_forms", closures = "closures",
     decoding = "decoding", equality = "equality", errors = "errors", hash = "hash", http = "http", if_ = "if",
     laziness = "laziness", limits = "limits", links = "links", maps = "maps", names = "names", numbers = "numbers",
-    ops = "ops", seed_era = "seed_era", strings = "strings", table = "table", tuples = "tuples", values = "values", while_ = "while",
+    ops = "ops", seed_era = "seed_era", streams = "streams", strings = "strings", table = "table", tuples = "tuples", values = "values", while_ = "while",
 }

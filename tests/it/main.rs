@@ -22,5 +22,6 @@ mod programs;
 mod props;
 mod readme;
 mod slt;
+mod streams;
 mod support;
 mod tidy;

@@ -14,7 +14,7 @@ use crate::compiler::methods::{self, Method, Params, Receiver, Shape};
 use crate::error::{Error, Result};
 use crate::value::collection::Condition;
 use crate::value::schema::{Kind, Schema};
-use crate::value::{Collection, Id, Map, State};
+use crate::value::{Collection, Id, Map, State, Stream};
 
 /// What the executor has to do for a call.
 ///
@@ -104,6 +104,7 @@ pub fn plan(collection: &Collection, name: Option<&str>, shape: &Shape, args: &[
             let (name, key) = args.of_method(Receiver::BTree, name)?;
             btree_method(collection, name, &key)
         }
+        (Kind::Table, Some("rows")) => table_rows(collection, &args),
         (Kind::Table, Some(name)) => {
             let (name, key) = args.of_method(Receiver::Table, name)?;
             table_method(collection, name, &key)
@@ -194,6 +195,7 @@ fn btree_method(collection: &Collection, name: &str, key: &State) -> Result<Acti
         "count" => Action::Count(btree_slice(collection, key, false)?),
         "first" => Action::First(unread(collection)),
         "reverse" => Action::Done(reverse(collection).into()),
+        "rows" => Action::Done(Stream::new(btree_slice(collection, key, false)?).into()),
         name => return any_method(collection, name),
     })
 }
@@ -218,6 +220,20 @@ fn table(collection: &Collection, args: &Args<'_>) -> Result<Action> {
         Shape::Put => write::table_put(collection, &args.at(0), &args.at(1)),
         Shape::Delete => write::table_delete(collection, &args.at(0)),
     }
+}
+
+/// The rows of a table as a stream: all, or those that a selector or the parameters of a POST mean.
+fn table_rows(collection: &Collection, args: &Args<'_>) -> Result<Action> {
+    let schema = collection.schema();
+    let conditions = match args.shape {
+        Shape::Post(names) if !names.is_empty() => condition_params(&schema, names, args.args)?,
+        _ => match selector(&schema, &args.of_method(Receiver::Table, "rows")?.1)? {
+            Selector::All => vec![],
+            Selector::Where(conditions) => conditions,
+            Selector::Key(key) => (0..).zip(key.into_iter().map(Condition::Equal)).collect(),
+        },
+    };
+    Ok(Action::Done(Stream::new(table_where(collection, conditions)?).into()))
 }
 
 fn table_method(collection: &Collection, name: &str, key: &State) -> Result<Action> {

@@ -83,6 +83,11 @@ fn source(schema: &Schema, state: &State) -> Result<Source> {
             check_width(schema, collection)?;
             Ok(Source::Collection(unread(collection)))
         }
+        State::Stream(stream) => {
+            let source = stream.rows()?;
+            check_width(schema, source)?;
+            Ok(Source::Collection(unread(source)))
+        }
         State::Tuple(rows) => {
             let rows = rows.items().iter().map(|row| match row {
                 State::Tuple(cells) => cast_row(schema, cells.items()),

@@ -26,6 +26,10 @@ pub(super) fn btree_put(collection: &Collection, key: &State, value: &State) -> 
             check_width(schema, source)?;
             Ok(Action::InsertAll(unread(source)))
         }
+        State::Stream(stream) => {
+            check_width(schema, stream.rows()?)?;
+            Ok(Action::InsertAll(unread(stream.rows()?)))
+        }
         other => Err(Error::bad_request(format!("expected a row or a collection to add, found {}", show(other)))),
     }
 }

@@ -99,6 +99,15 @@ pub(super) static METHODS: &[Method] = &[
         body: Body::Data,
     },
     Method {
+        name: "rows",
+        aliases: &["keys"],
+        params: Params::OptionalKey(param("range", "Tuple")),
+        result: ResultClass::Exactly(Class::Stream),
+        doc: "The rows as a stream, in their order; with an argument, those within a range, as for `count`.",
+        example: (program!(r#"{"$t/rows":[[[["in",4],null]]]}"#), r#"[[5,"nut"]]"#),
+        body: Body::Data,
+    },
+    Method {
         name: "schema",
         aliases: &[],
         params: Params::None,

@@ -10,6 +10,7 @@ mod map;
 mod number;
 pub mod reference;
 mod statics;
+mod stream;
 mod string;
 mod table;
 mod tuple;
@@ -40,13 +41,14 @@ pub enum Receiver {
     Closure,
     BTree,
     Table,
+    Stream,
 }
 
 impl Receiver {
     /// All receivers, in the order of their discriminants.
-    pub const ALL: [Receiver; 14] = {
+    pub const ALL: [Receiver; 15] = {
         use Receiver::*;
-        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table]
+        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Stream]
     };
 
     /// The receiver that a state is.
@@ -64,6 +66,7 @@ impl Receiver {
             State::Map(_) => Receiver::Map,
             State::Op(_) => Receiver::Op,
             State::Closure(_) => Receiver::Closure,
+            State::Stream(_) => Receiver::Stream,
             State::Collection(collection) => match collection.table.schema.kind {
                 Kind::BTree => Receiver::BTree,
                 Kind::Table => Receiver::Table,
@@ -88,6 +91,7 @@ impl Receiver {
             Class::Closure => Receiver::Closure,
             Class::BTree => Receiver::BTree,
             Class::Table => Receiver::Table,
+            Class::Stream => Receiver::Stream,
             _ => return None,
         })
     }
@@ -109,6 +113,7 @@ impl Receiver {
             Receiver::Closure => "Closure",
             Receiver::BTree => "BTree",
             Receiver::Table => "Table",
+            Receiver::Stream => "Stream",
         }
     }
 }
@@ -171,13 +176,19 @@ pub enum Body {
     Data,
 }
 
-/// The methods that call an op for each item of a tuple.
+/// The methods that go through the items of a tuple or a stream one by one, most of them with an op.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
 pub enum LoopKind {
     Map,
     Filter,
     ForEach,
     Fold,
+    Collect,
+    Count,
+    First,
+    Max,
+    Min,
+    Sum,
 }
 
 /// A method of a class.
@@ -226,6 +237,7 @@ pub(crate) fn lists(receiver: Receiver) -> Vec<&'static [Method]> {
         Receiver::Op | Receiver::Closure => vec![any::METHODS],
         Receiver::BTree => vec![btree::METHODS],
         Receiver::Table => vec![table::METHODS],
+        Receiver::Stream => vec![any::METHODS, stream::METHODS],
         _ => vec![any::METHODS, value::METHODS],
     }
 }
@@ -293,7 +305,7 @@ pub enum Bound {
     Optional(fn(&State, Option<&State>) -> Result<State>, Option<usize>),
     /// With all arguments as one map.
     Packed(fn(&State, &State) -> Result<State>, Arc<[Id]>),
-    /// A loop, with the index of the argument for each parameter.
+    /// A loop, with the index of the argument for each parameter; that of the key, if there is none.
     Loop(LoopKind, Vec<usize>),
     /// What reads or writes rows checks its arguments itself.
     Data,
@@ -332,6 +344,7 @@ fn bind_key(method: &'static Method, has_key: bool) -> Result<Bound> {
         (Body::Unary(body), _) => Ok(Bound::Unary(body)),
         (Body::Binary(body), _) => Ok(Bound::Binary(body, 0)),
         (Body::Optional(body), _) => Ok(Bound::Optional(body, has_key.then_some(0))),
+        (Body::Loop(kind), Params::None) => Ok(Bound::Loop(kind, if has_key { vec![0] } else { vec![] })),
         (Body::Loop(_) | Body::Data, _) => Err(malformed(method)),
     }
 }

@@ -141,6 +141,16 @@ pub(super) static METHODS: &[Method] = &[
         body: Body::Data,
     },
     Method {
+        name: "rows",
+        aliases: &[],
+        params: Params::OptionalKey(SELECTOR),
+        result: ResultClass::Exactly(Class::Stream),
+        doc: "The rows as a stream, in their order; with an argument, those that meet all conditions, which can also be the \
+              parameters of a POST.",
+        example: (program!(r#"{"$t/rows":{"zone":[["in",2],null]}}"#), r#"[["ash",3,2000]]"#),
+        body: Body::Data,
+    },
+    Method {
         name: "schema",
         aliases: &[],
         params: Params::None,

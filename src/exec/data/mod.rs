@@ -1,10 +1,12 @@
 //! Rows: what a program's calls on collections, and on paths that stand for collections, read and write.
 //!
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in the transaction of
-//! the request; [`read`] finds the rows of views.
+//! the request; [`read`] finds the rows of views, [`reader`] the items of
+//! streams.
 
 mod call;
 mod read;
+mod reader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+
+pub(super) use reader::{Reader, Received};
 
 use super::relation::Engine;
 use super::sql::{Outcome, Plans};

@@ -39,6 +39,8 @@ pub struct Engine {
     base: Arc<SessionState>,
     /// Nothing to run queries where they are asked for.
     query_threads: Option<Threads>,
+    /// Threads that one query uses.
+    threads: usize,
     views: Arc<Mutex<LruCache<ViewKey, Arc<dyn ExecutionPlan>>>>,
 }
 
@@ -105,7 +107,13 @@ impl Engine {
             .with_physical_optimizer_rules(sound_physical_rules())
             .build();
         let query_threads = if config.is_apart { Some(Threads::new(config.threads)?) } else { None };
-        Ok(Self { base: Arc::new(base), query_threads, views: Arc::new(Mutex::new(LruCache::new(VIEWS_MAX))) })
+        let threads = config.threads.max(1);
+        Ok(Self { base: Arc::new(base), query_threads, threads, views: Arc::new(Mutex::new(LruCache::new(VIEWS_MAX))) })
+    }
+
+    /// Threads that one query uses.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
     }
 
     /// The state of one query: whatever it reads, it reads in `txn`.

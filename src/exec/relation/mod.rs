@@ -3,8 +3,9 @@
 //! 1. [`provider`] is a table for DataFusion, and chooses the way to its rows with the help of [`predicate`];
 //! 2. [`scan`] is the leaf of its plans, which reads a transaction's snapshot, less the row groups that [`pruning`] leaves
 //!    out;
-//! 3. [`sort_key`] orders what Arrow orders otherwise;
-//! 4. [`engine`] makes plans of views and of queries, and runs them on [`threads`] of their own.
+//! 3. [`statistics`] says what the planner may guess of columns;
+//! 4. [`sort_key`] orders what Arrow orders otherwise;
+//! 5. [`engine`] makes plans of views and of queries, and runs them on [`threads`] of their own.
 
 pub(crate) mod cells;
 mod engine;
@@ -14,6 +15,7 @@ mod provider;
 mod pruning;
 mod scan;
 mod sort_key;
+mod statistics;
 mod threads;
 
 pub use engine::{Engine, EngineConfig};

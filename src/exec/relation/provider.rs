@@ -18,12 +18,15 @@ use super::cells::scalar;
 use super::error::external;
 use super::predicate::KeyPredicate;
 use super::scan::{Access, ScanExec};
+use super::statistics::column_statistics;
 use crate::storage::Transaction;
 use crate::storage::codec::arrow_schema;
 use crate::value::{State, Table};
 
 /// Rows of one partition that are worth a thread.
 const PARTITION_ROWS_MIN: u64 = 32_768;
+/// Rows from which on it is worth to look at what footers say of columns.
+const STATISTICS_ROWS_MIN: u64 = 16_384;
 /// An index is used if it leaves at most one row in this many: each of its rows is fetched by key.
 const INDEX_SELECTIVITY: u64 = 50;
 
@@ -126,7 +129,7 @@ impl TableProvider for CollectionProvider {
         let access = self.access(&txn, filters).map_err(external)?;
         let read: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.order.len()).collect());
         let schema = Arc::new(self.schema.project(&read)?);
-        let columns = read.into_iter().map(|at| self.order[at]).collect();
+        let columns: Vec<usize> = read.into_iter().map(|at| self.order[at]).collect();
         let partitions = match access.index {
             Some(_) => 1,
             None => {
@@ -138,8 +141,13 @@ impl TableProvider for CollectionProvider {
         // Filters of a limited scan would choose which rows are the first.
         let predicates = if limit.is_none() { self.predicates(state, filters) } else { vec![] };
         let table = Arc::clone(&self.table);
+        let footers = match rows.rows_max >= STATISTICS_ROWS_MIN {
+            true => txn.footers(&self.table).await.map_err(external)?,
+            false => vec![],
+        };
+        let statistics = column_statistics(&self.table, &columns, &footers, rows.rows_max);
         let scan = ScanExec::new(table, &schema, columns, access, rows, partitions, limit)?;
-        Ok(Arc::new(scan.pruned_by(predicates)))
+        Ok(Arc::new(scan.pruned_by(predicates).with_statistics(statistics)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

@@ -35,9 +35,9 @@ pub(super) fn row_group_filter(table: &Table, predicates: &[Arc<dyn PhysicalExpr
 }
 
 /// The statistics of the row groups of one segment.
-struct RowGroups<'a> {
-    footer: &'a Footer,
-    schema: &'a Schema,
+pub(super) struct RowGroups<'a> {
+    pub(super) footer: &'a Footer,
+    pub(super) schema: &'a Schema,
 }
 
 impl RowGroups<'_> {

@@ -9,7 +9,7 @@ use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::common::{ColumnStatistics, Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
@@ -49,6 +49,8 @@ pub(super) struct ScanExec {
     columns: Vec<usize>,
     access: Access,
     estimate: Estimate,
+    /// What may be guessed of each column.
+    statistics: Vec<ColumnStatistics>,
     limit: Option<usize>,
     /// What the nodes above will filter by: row groups without a match are not read.
     predicates: Vec<Arc<dyn PhysicalExpr>>,
@@ -71,11 +73,13 @@ impl ScanExec {
     ) -> Result<Self> {
         let properties = properties(&table, schema, &columns, &access, partitions);
         let metrics = ExecutionPlanMetricsSet::new();
+        let statistics = vec![ColumnStatistics::new_unknown(); columns.len()];
         Ok(Self {
             table,
             columns,
             access,
             estimate,
+            statistics,
             limit,
             predicates: vec![],
             cuts: Arc::default(),
@@ -87,6 +91,11 @@ impl ScanExec {
     /// The same scan, which leaves out what cannot meet the predicates.
     pub(super) fn pruned_by(self, predicates: Vec<Arc<dyn PhysicalExpr>>) -> Self {
         Self { predicates, ..self }
+    }
+
+    /// The same scan, of whose columns more is known.
+    pub(super) fn with_statistics(self, statistics: Vec<ColumnStatistics>) -> Self {
+        Self { statistics, ..self }
     }
 
     /// The same scan with another limit and other predicates, not yet run.
@@ -243,6 +252,7 @@ impl ExecutionPlan for ScanExec {
             None => 1,
         };
         let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.column_statistics.clone_from(&self.statistics);
         let rows = usize::try_from(self.estimate.rows_max).unwrap_or(usize::MAX) / parts;
         // Never exact: the planner would answer from it, which a plan that outlives its snapshot must not do, and nobody
         // would note that something was read.

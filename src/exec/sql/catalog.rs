@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -42,6 +43,8 @@ pub(super) struct Tables {
     listed: Mutex<Vec<Arc<Table>>>,
     /// The tables that were found by name.
     found: Mutex<HashMap<String, Arc<Table>>>,
+    /// Whether tables say what is unique in them.
+    says_keys: AtomicBool,
 }
 
 impl fmt::Debug for Tables {
@@ -52,7 +55,17 @@ impl fmt::Debug for Tables {
 
 impl Tables {
     pub(super) fn new(txn: &Arc<Transaction>) -> Arc<Self> {
-        Arc::new(Self { txn: Arc::clone(txn), listed: Mutex::default(), found: Mutex::default() })
+        Arc::new(Self {
+            txn: Arc::clone(txn),
+            listed: Mutex::default(),
+            found: Mutex::default(),
+            says_keys: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on, tables say what is unique in them.
+    pub(super) fn say_keys(&self) {
+        self.says_keys.store(true, Ordering::Relaxed);
     }
 
     /// Reads the names of all tables, for queries of the information schema.
@@ -124,7 +137,9 @@ impl SchemaProvider for Public {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         let Some(table) = self.0.txn.table(&path_of(name)).await.map_err(external)? else { return Ok(None) };
         self.0.found.lock().insert(name.to_string(), Arc::clone(&table));
-        Ok(Some(Arc::new(CollectionProvider::new(table))))
+        let provider = CollectionProvider::new(table);
+        let says_keys = self.0.says_keys.load(Ordering::Relaxed);
+        Ok(Some(Arc::new(if says_keys { provider } else { provider.without_constraints() })))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -1,85 +1,96 @@
-//! Statements that write rows: each is a query for the rows that it writes.
+//! Statements that write rows: each is a query for the rows that it writes, and a [`Write`] of what is done with them.
+//!
+//! Many need no query. The rows of VALUES are computed by themselves, and a row whose key a condition says is looked up
+//! ([`super::lookup`]).
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::common::{Column as Named, DataFusionError};
+use datafusion::common::{Column as Named, DFSchema, DataFusionError, TableReference};
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp};
+use datafusion::logical_expr::{Case, DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp, lit};
 use datafusion::sql::sqlparser::ast::{self, Statement, TableObject};
-use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::Script;
 use super::catalog::path_of;
+use super::computation::Compiler;
+use super::constants::Constants;
+use super::lookup::{KeyCondition, LOOKUP_ROWS_MAX, Lookup};
+use super::merge::{self, Clause, NONE, OLD};
+use super::plans::{self, Planned, Used};
+use super::write::{Action, Source, Write, named_column, places};
 use crate::error::{Error, Kind, Result};
 use crate::exec::relation::error::internal;
-use crate::storage::codec::{cast_batch, cell, rows};
-use crate::storage::{Loader, Mode};
-use crate::value::encode::to_json;
+use crate::storage::Mode;
+use crate::value::Table;
 use crate::value::schema::Column;
-use crate::value::{State, Table, Tuple};
-
-/// What the old key columns are called beside the new values of an UPDATE.
-const OLD: &str = "__old_";
 
 impl Script<'_> {
-    /// Runs a statement that writes; returns how many rows it wrote.
-    pub(super) async fn write(&self, statement: Statement) -> Result<u64> {
-        if let Statement::Insert(insert) = &statement
-            && super::merge::does_nothing(insert)?
-        {
-            let mut plain = insert.clone();
-            plain.on = None;
-            return self.insert_new(Statement::Insert(plain)).await;
-        }
-        if let Statement::Insert(insert) = &statement
-            && insert.on.is_some()
-        {
-            let merge = super::merge::of_insert(self, insert).await?;
-            return Box::pin(self.write(merge)).await;
-        }
-        if let Statement::Update(update) = &statement
-            && update.from.is_some()
-        {
-            let merge = super::merge::of_update(update)?;
-            return Box::pin(self.write(merge)).await;
-        }
+    /// Runs a statement that writes; returns how many rows it wrote. What it was planned as is kept if it is all that the
+    /// script does.
+    pub(super) async fn write(&self, statement: Statement, is_alone: bool) -> Result<u64> {
+        let (statement, skips) = self.plain(statement).await?;
         let listed = match &statement {
-            Statement::Insert(insert) => self.listed(insert).await?,
+            Statement::Insert(insert) if !skips => self.listed(insert).await?,
             _ => vec![],
         };
-        let written = match self.plan(statement).await? {
-            LogicalPlan::Dml(dml) => self.dml(dml).await,
-            other => Err(Error::internal(format!("a statement that writes is planned as {}", other.display()))),
-        };
+        let written = Box::pin(self.write_plain(statement, skips, &listed, is_alone)).await;
         written.map_err(|error| named_column(error, &listed))
     }
 
-    /// Inserts the rows whose keys are not there yet; returns how many.
-    async fn insert_new(&self, statement: Statement) -> Result<u64> {
-        let LogicalPlan::Dml(dml) = self.plan(statement).await? else {
-            return Err(Error::internal("an INSERT that is planned as something else"));
+    async fn write_plain(&self, statement: Statement, skips: bool, listed: &[String], is_alone: bool) -> Result<u64> {
+        let planned = plans::plan(self.session, statement, self.params).await?;
+        let LogicalPlan::Dml(bound) = &planned.plan else {
+            let shown = planned.plan.display();
+            return Err(Error::internal(format!("a statement that writes is planned as {shown}")));
         };
-        let name = dml.table_name.table().to_string();
+        let unbound = match &planned.unbound {
+            Some(LogicalPlan::Dml(unbound)) => Some(unbound),
+            _ => None,
+        };
+        let name = bound.table_name.table().to_string();
         let table = self.txn().table(&path_of(&name)).await?;
         let table = table.ok_or_else(|| Error::not_found(format!("table {name}")))?;
-        if table.schema.indexes.iter().any(|index| index.unique) {
-            let message = "ON CONFLICT DO NOTHING on a table with UNIQUE constraints is not supported";
-            return Err(Error::new(Kind::NotImplemented, message));
+        let change = Change { table, bound, unbound, skips, listed };
+        if let Some(written) = self.write_directly(&planned, &change, is_alone).await? {
+            return Ok(written);
         }
-        let order: Vec<String> = dml.input.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let places = places(&table, &order)?;
-        let found: Vec<RecordBatch> =
-            self.stream(dml.input.as_ref().clone()).await?.try_collect().await.map_err(internal)?;
-        let mut inserted = 0;
-        for batch in found {
-            let batch = batch.project(&places).map_err(|error| internal(error.into()))?;
-            let batch = cast_batch(&table.schema, &batch)?;
-            for row in rows(&table.schema.columns.iter().collect::<Vec<_>>(), &batch)? {
-                inserted += u64::from(self.txn().insert(&table, &row).await?);
+        self.write_by_query(&planned, &change, is_alone).await
+    }
+
+    /// Runs a statement without a query for all that it writes, if that is possible.
+    async fn write_directly(&self, planned: &Planned, change: &Change<'_>, is_alone: bool) -> Result<Option<u64>> {
+        let state = self.session.engine().session(self.txn());
+        let shortcut = change.shortcut(&Compiler::new(&state, self.params));
+        let Some((lookup, constants)) = shortcut else { return Ok(None) };
+        let write = Arc::new(change.write(lookup)?);
+        let source = match constants {
+            Some(constants) => Source::Constants(Arc::new(constants)),
+            None => Source::Plan(state.create_physical_plan(&change.bound.input).await.map_err(internal)?),
+        };
+        let written = self.perform(&write, source.clone()).await?;
+        if written.is_some() && is_alone {
+            let unbound = change.unbound.map(|unbound| unbound.input.as_ref());
+            self.keep(&Used { planned, source: &source, unbound, write: Some(&write) });
+        }
+        Ok(written)
+    }
+
+    /// Runs a statement as a query for what it writes.
+    async fn write_by_query(&self, planned: &Planned, change: &Change<'_>, is_alone: bool) -> Result<u64> {
+        let state = self.session.engine().session(self.txn());
+        let write = Arc::new(change.write(None)?);
+        let query = change.query(change.bound)?;
+        let source = Source::Plan(state.create_physical_plan(&query).await.map_err(internal)?);
+        let written = self.perform(&write, source.clone()).await?;
+        let written = written.ok_or_else(|| Error::internal("a query for rows that are not written"))?;
+        if is_alone {
+            let unbound = change.unbound.map(|unbound| change.query(unbound)).transpose();
+            // Some plans make no sense without the values of their parameters.
+            if let Ok(unbound) = unbound {
+                self.keep(&Used { planned, source: &source, unbound: unbound.as_ref(), write: Some(&write) });
             }
         }
-        Ok(inserted)
+        Ok(written)
     }
 
     /// The columns that an INSERT gives values for, in the order in which it does.
@@ -92,130 +103,167 @@ impl Script<'_> {
         Ok(declared(&table).into_iter().map(|column| column.name.to_string()).collect())
     }
 
-    async fn dml(&self, dml: DmlStatement) -> Result<u64> {
-        let name = dml.table_name.table().to_string();
-        let table = self.txn().table(&path_of(&name)).await?;
-        let table = table.ok_or_else(|| Error::not_found(format!("table {name}")))?;
-        match dml.op {
-            WriteOp::Insert(op) => {
-                let mode = match op {
-                    InsertOp::Append => Mode::Insert,
-                    InsertOp::Replace => Mode::Upsert,
-                    InsertOp::Overwrite => return Err(Error::new(Kind::NotImplemented, "INSERT OVERWRITE")),
-                };
-                let plan = dml.input.as_ref().clone();
-                let order = plan.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-                self.load(&table, plan, &order, mode).await
-            }
-            WriteOp::Update => self.update(&table, dml.input.as_ref()).await,
-            WriteOp::Delete => self.delete(&table, dml.input.as_ref()).await,
-            WriteOp::MergeInto(merge) => self.merge(&table, &dml.table_name, dml.input.as_ref(), &merge).await,
-            other => Err(Error::new(Kind::NotImplemented, format!("the statement {other} is not supported"))),
-        }
-    }
-
     /// Inserts the rows of a query, whose columns have the names in `order`, into a new table.
     pub(super) async fn fill(&self, table: &Arc<Table>, plan: LogicalPlan, order: &[String]) -> Result<u64> {
         let columns = order.iter().map(|name| Expr::Column(Named::from_name(name)));
         let plan = LogicalPlanBuilder::from(plan).project(columns).and_then(LogicalPlanBuilder::build);
-        self.load(table, plan.map_err(internal)?, order, Mode::Insert).await
-    }
-
-    /// Writes the rows of a query, whose columns have the names in `order`.
-    async fn load(&self, table: &Arc<Table>, plan: LogicalPlan, order: &[String], mode: Mode) -> Result<u64> {
         let places = places(table, order)?;
-        let mut batches = self.stream(plan).await?;
-        let mut loader = Loader::new(self.txn(), table, mode).await?;
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(internal)?;
-            let batch = batch.project(&places).map_err(|error| internal(error.into()))?;
-            loader.push(cast_batch(&table.schema, &batch)?).await?;
-        }
-        loader.finish().await
+        let rows = self.stream(plan.map_err(internal)?).await?;
+        self.load(table, &places, rows, Mode::Insert).await
+    }
+}
+
+/// A statement that writes, after it was planned.
+struct Change<'a> {
+    table: Arc<Table>,
+    /// With the values of its parameters.
+    bound: &'a DmlStatement,
+    /// Without them, if there are any.
+    unbound: Option<&'a DmlStatement>,
+    /// Whether rows are left as they are whose keys are there.
+    skips: bool,
+    listed: &'a [String],
+}
+
+impl Change<'_> {
+    fn write(&self, lookup: Option<Lookup>) -> Result<Write> {
+        let (table, listed) = (Arc::clone(&self.table), self.listed.to_vec());
+        Ok(Write { table, listed, lookup, action: self.action()? })
     }
 
-    /// Replaces rows by those of a query, whose columns are those of the table.
-    async fn update(&self, table: &Arc<Table>, input: &LogicalPlan) -> Result<u64> {
+    fn action(&self) -> Result<Action> {
+        let (table, input) = (&self.table, self.bound.input.as_ref());
+        match &self.bound.op {
+            WriteOp::Insert(InsertOp::Overwrite) => Err(Error::new(Kind::NotImplemented, "INSERT OVERWRITE")),
+            WriteOp::Insert(_) if self.skips && table.schema.indexes.iter().any(|index| index.unique) => {
+                let message = "ON CONFLICT DO NOTHING on a table with UNIQUE constraints is not supported";
+                Err(Error::new(Kind::NotImplemented, message))
+            }
+            WriteOp::Insert(_) if self.skips => Ok(Action::InsertNew { places: places(table, &names(input))? }),
+            WriteOp::Insert(op) => {
+                let mode = if *op == InsertOp::Replace { Mode::Upsert } else { Mode::Insert };
+                Ok(Action::Insert { places: places(table, &names(input))?, mode })
+            }
+            WriteOp::Update => {
+                let changes_key = Update::new(table, input)?.changes_key;
+                Ok(Action::Update { places: places(table, &names(input))?, changes_key })
+            }
+            WriteOp::Delete => Ok(Action::Delete),
+            WriteOp::MergeInto(merge) => Ok(Action::Merge(Clause::all(table, merge))),
+            other => Err(Error::new(Kind::NotImplemented, format!("the statement {other} is not supported"))),
+        }
+    }
+
+    /// The query for what the statement writes, which is planned with or without the values of its parameters.
+    fn query(&self, statement: &DmlStatement) -> Result<LogicalPlan> {
+        let input = statement.input.as_ref();
+        let (outputs, input) = match &statement.op {
+            WriteOp::MergeInto(merge) => {
+                return merge::joined(&self.table, &statement.table_name, input, merge);
+            }
+            WriteOp::Update => {
+                let update = Update::new(&self.table, input)?;
+                (update.outputs, update.input)
+            }
+            WriteOp::Delete => (key_columns(&self.table, input)?, input),
+            _ => return Ok(input.clone()),
+        };
+        let query = LogicalPlanBuilder::from(input.clone()).project(outputs).and_then(LogicalPlanBuilder::build);
+        query.map_err(internal)
+    }
+
+    /// How the statement is done without that query, if it can be: what looks up rows of the table, if that is needed, and
+    /// the rows to begin with, unless a query is needed for these.
+    fn shortcut(&self, compiler: &Compiler<'_>) -> Option<(Option<Lookup>, Option<Constants>)> {
+        let (plan, typed) = (self.unbound.unwrap_or(self.bound), self.bound.input.as_ref());
+        match &plan.op {
+            WriteOp::Insert(_) => Some((None, Some(Constants::new(compiler, &plan.input, typed)?))),
+            WriteOp::Update | WriteOp::Delete => {
+                Some((Some(self.keyed(compiler, plan)?), Some(Constants::one_row(compiler)?)))
+            }
+            WriteOp::MergeInto(_) if typed.max_rows().is_some_and(|rows| rows > LOOKUP_ROWS_MAX) => None,
+            WriteOp::MergeInto(merge) => {
+                let lookup = merge::lookup(compiler, &self.table, &plan.table_name, typed.schema(), merge)?;
+                Some((Some(lookup), Constants::new(compiler, &plan.input, typed)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Looks up the one row that an UPDATE or DELETE is about, if its condition says what the key of the row is.
+    fn keyed(&self, compiler: &Compiler<'_>, plan: &DmlStatement) -> Option<Lookup> {
+        let input = plan.input.as_ref();
+        let (outputs, input) = match plan.op {
+            WriteOp::Update => {
+                let update = Update::new(&self.table, input).ok()?;
+                (update.outputs, update.input)
+            }
+            _ => (key_columns(&self.table, input).ok()?, input),
+        };
+        let (condition, name) = condition_on(&plan.table_name, input)?;
+        let keys = KeyCondition::of(&self.table, &name, condition)?.keys;
+        let choice = (Box::new(condition.clone()), Box::new(lit(0i64)));
+        let action = Expr::Case(Case::new(None, vec![choice], Some(Box::new(lit(NONE)))));
+        let lookup = Lookup::new(compiler, (&self.table, &name), &DFSchema::empty(), keys, action, outputs)?;
+        // What an expression yields must not depend on whether a value is known when it is planned.
+        let mut columns = self.bound.input.schema().fields().iter().zip(lookup.output().fields().iter());
+        let is_expected =
+            plan.op == WriteOp::Delete || columns.all(|(one, other)| one.data_type() == other.data_type());
+        is_expected.then_some(lookup)
+    }
+}
+
+/// What an UPDATE computes, of the rows that it changes.
+struct Update<'a> {
+    /// The columns of the table and, if keys change, the old keys.
+    outputs: Vec<Expr>,
+    input: &'a LogicalPlan,
+    changes_key: bool,
+}
+
+impl<'a> Update<'a> {
+    /// # Errors
+    /// `Internal` if that is not how an UPDATE is planned.
+    fn new(table: &Table, input: &'a LogicalPlan) -> Result<Self> {
         let LogicalPlan::Projection(projection) = input else {
             return Err(Error::internal("an UPDATE that is no projection"));
         };
-        let child = projection.input.as_ref();
-        let order: Vec<String> = input.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let mut exprs = projection.expr.clone();
+        let order = names(input);
+        let (mut outputs, input) = (projection.expr.clone(), projection.input.as_ref());
         let changes_key = table.schema.key().iter().any(|key| {
-            let expr = order.iter().position(|name| name == key.name.as_str()).map(|at| &exprs[at]);
-            !matches!(expr.map(unaliased), Some(Expr::Column(column)) if column.name == key.name.as_str())
+            let output = order.iter().position(|name| name == key.name.as_str()).map(|at| &outputs[at]);
+            !matches!(output.map(unaliased), Some(Expr::Column(column)) if column.name == key.name.as_str())
         });
         if changes_key {
             for key in table.schema.key() {
-                exprs.push(old_column(child, &exprs, key.name.as_str())?.alias(format!("{OLD}{}", key.name)));
+                outputs.push(old_column(input, &outputs, key.name.as_str())?.alias(format!("{OLD}{}", key.name)));
             }
         }
-        let plan = LogicalPlanBuilder::from(child.clone()).project(exprs).and_then(LogicalPlanBuilder::build);
-        let changed = self.stream(plan.map_err(internal)?).await?;
-        let changed: Vec<RecordBatch> = changed.try_collect().await.map_err(internal)?;
-        let places = places(table, &order)?;
-        if changes_key {
-            for batch in &changed {
-                let old: Vec<usize> = (order.len()..batch.num_columns()).collect();
-                self.delete_keys(table, &batch.project(&old).map_err(|error| internal(error.into()))?).await?;
-            }
-        }
-        let mode = if changes_key { Mode::Insert } else { Mode::Upsert };
-        let mut loader = Loader::new(self.txn(), table, mode).await?;
-        for batch in &changed {
-            let batch = batch.project(&places).map_err(|error| internal(error.into()))?;
-            loader.push(cast_batch(&table.schema, &batch)?).await?;
-        }
-        loader.finish().await
+        Ok(Self { outputs, input, changes_key })
     }
+}
 
-    /// Deletes the rows of a query that has the columns of the table.
-    async fn delete(&self, table: &Arc<Table>, input: &LogicalPlan) -> Result<u64> {
-        let keys = table.schema.key().iter().map(|key| old_column(input, &[], key.name.as_str()));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        let plan = LogicalPlanBuilder::from(input.clone()).project(keys).and_then(LogicalPlanBuilder::build);
-        // All of them are found before the first is deleted.
-        let found: Vec<RecordBatch> =
-            self.stream(plan.map_err(internal)?).await?.try_collect().await.map_err(internal)?;
-        let mut deleted = 0;
-        for keys in &found {
-            deleted += self.delete_keys(table, keys).await?;
-        }
-        Ok(deleted)
-    }
+/// The condition of a plan that reads all rows of one table that meet it, and what qualifies the columns of the table there.
+fn condition_on<'a>(table: &TableReference, plan: &'a LogicalPlan) -> Option<(&'a Expr, TableReference)> {
+    let LogicalPlan::Filter(filter) = plan else { return None };
+    let scan = match filter.input.as_ref() {
+        LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
+        scan => scan,
+    };
+    let LogicalPlan::TableScan(scan) = scan else { return None };
+    let is_plain = scan.table_name == *table && scan.filters.is_empty() && scan.fetch.is_none();
+    let (qualifier, _) = filter.input.schema().iter().next()?;
+    is_plain.then_some((&filter.predicate, qualifier?.clone()))
+}
 
-    /// Deletes the rows whose keys are the columns of a batch; returns how many there were.
-    pub(super) async fn delete_keys(&self, table: &Arc<Table>, keys: &RecordBatch) -> Result<u64> {
-        let mut deleted = 0;
-        for row in 0..keys.num_rows() {
-            let key: Vec<State> = (table.schema.key().iter().enumerate())
-                .map(|(at, column)| cell(column, keys.column(at).as_ref(), row))
-                .collect::<Result<_>>()?;
-            deleted += u64::from(self.txn().delete(table, &key).await?);
-        }
-        Ok(deleted)
-    }
+/// The key columns of a table among the columns of a plan.
+fn key_columns(table: &Table, input: &LogicalPlan) -> Result<Vec<Expr>> {
+    table.schema.key().iter().map(|key| old_column(input, &[], key.name.as_str())).collect()
+}
 
-    /// Writes the rows of a batch that has the columns of the table.
-    pub(super) async fn put_rows(&self, table: &Arc<Table>, batch: &RecordBatch, mode: Mode) -> Result<u64> {
-        let batch = cast_batch(&table.schema, batch)?;
-        for row in rows(&table.schema.columns.iter().collect::<Vec<_>>(), &batch)? {
-            match mode {
-                Mode::Upsert => self.txn().put(table, &row).await?,
-                Mode::Insert => {
-                    if !self.txn().insert(table, &row).await? {
-                        let key = Tuple::try_new(&row[..table.schema.key_len])?;
-                        return Err(Error::bad_request(format!(
-                            "there is already a row with the key {}",
-                            to_json(&key.into())
-                        )));
-                    }
-                }
-            }
-        }
-        Ok(batch.num_rows() as u64)
-    }
+/// The names of the columns of a plan.
+fn names(plan: &LogicalPlan) -> Vec<String> {
+    plan.schema().fields().iter().map(|field| field.name().clone()).collect()
 }
 
 /// The columns of a table in the order in which they were declared.
@@ -223,26 +271,6 @@ pub(super) fn declared(table: &Table) -> Vec<&Column> {
     let mut columns: Vec<&Column> = table.schema.columns.iter().collect();
     columns.sort_by_key(|column| column.ordinal);
     columns
-}
-
-/// An error about a list of VALUES, where columns are only numbered, with the name of the column.
-fn named_column(error: Error, listed: &[String]) -> Error {
-    let number = error.message().split_once("Column 'column").and_then(|(_, rest)| {
-        let (digits, rest) = rest.split_once('\'')?;
-        rest.contains("non-nullable").then(|| digits.parse::<usize>().ok()).flatten()
-    });
-    match number.and_then(|number| listed.get(number.checked_sub(1)?)) {
-        Some(name) => Error::bad_request(format!("the column {name} cannot be null")),
-        None => error,
-    }
-}
-
-/// The place of each column of the table among columns with the names in `order`.
-fn places(table: &Table, order: &[String]) -> Result<Vec<usize>> {
-    let place = |name: &str| order.iter().position(|other| other == name);
-    let missing = |name: &str| Error::internal(format!("a row without {name}"));
-    let columns = table.schema.columns.iter();
-    columns.map(|column| place(column.name.as_str()).ok_or_else(|| missing(column.name.as_str()))).collect()
 }
 
 fn unaliased(expr: &Expr) -> &Expr {

@@ -1,16 +1,25 @@
 //! SQL: scripts that run in one transaction.
 //!
-//! DataFusion parses and plans; what changes tables is done here, by the same transaction that programs use. A statement
-//! that writes is a query for the rows to write ([`dml`], [`merge`]); [`ddl`] changes which tables there are; [`catalog`]
-//! shows them to DataFusion.
+//! DataFusion parses and plans; what changes tables is done here, by the same transaction that programs use.
+//!
+//! 1. A statement that writes is a query for the rows to write ([`dml`], [`merge`]); [`write`](mod@write) is what is done with
+//!    them. [`conflict`] says in other words what DataFusion has no plan for;
+//! 2. few rows are computed without a query ([`computation`], [`constants`]), and found by their keys ([`lookup`]);
+//! 3. what a script was run with is kept for the next time ([`plans`]);
+//! 4. [`ddl`] changes which tables there are; [`catalog`] shows them to DataFusion.
 
 mod catalog;
 mod chains;
+mod computation;
+mod conflict;
+mod constants;
 mod ddl;
 mod dml;
+mod lookup;
 mod merge;
 mod plans;
 mod types;
+mod write;
 
 use std::sync::Arc;
 
@@ -28,6 +37,8 @@ pub(crate) use catalog::prefix as tables_prefix;
 use futures::StreamExt as _;
 pub(crate) use plans::Plans;
 
+use self::plans::{Ready, Used};
+use self::write::{Source, named_column};
 use super::data::Session;
 use super::relation::error::internal;
 use crate::error::{Error, Kind, Result};
@@ -126,12 +137,12 @@ fn statement(parsed: Parsed) -> Result<Statement> {
 /// `NotImplemented` for statements that are not supported.
 pub(super) async fn run(session: &Arc<Session>, text: &str, params: &[ScalarValue]) -> Result<(Outcome, bool)> {
     let script = Script { session, text, params };
-    if let Some(plan) = session.plans().find(session, text, params).await? {
-        let rows = session.engine().run(script.txn(), plan)?;
-        return Ok((Outcome::Rows(rows.schema(), rows), true));
+    if let Some(outcome) = Box::pin(script.again()).await? {
+        return Ok((outcome, true));
     }
     let (statements, end) = block(parse(text)?)?;
-    let is_alone = statements.len() == 1;
+    // What is rolled back is not to be kept as something that is committed.
+    let is_alone = statements.len() == 1 && end == End::Commit;
     let mut outcome = Outcome::Affected(0);
     for statement in statements {
         outcome = Box::pin(script.statement(statement, is_alone)).await?;
@@ -192,6 +203,28 @@ impl Script<'_> {
         self.session.txn()
     }
 
+    /// Runs the script with what is kept of it. If nothing is, or it does not fit, nothing was done.
+    async fn again(&self) -> Result<Option<Outcome>> {
+        let ready = self.session.plans().find(self.session, self.text, self.params).await?;
+        match ready {
+            Some(Ready { source, write: Some(write) }) => {
+                let written = self.perform(&write, source).await;
+                let written = written.map_err(|error| named_column(error, &write.listed))?;
+                Ok(written.map(Outcome::Affected))
+            }
+            Some(Ready { source: Source::Plan(plan), write: None }) => {
+                let rows = self.session.engine().run(self.txn(), plan)?;
+                Ok(Some(Outcome::Rows(rows.schema(), rows)))
+            }
+            Some(Ready { source: Source::Constants(_), write: None }) | None => Ok(None),
+        }
+    }
+
+    /// Keeps what the script was run with for the next time.
+    fn keep(&self, used: &Used<'_>) {
+        self.session.plans().keep(self.session, (self.text, self.params), used);
+    }
+
     async fn statement(&self, statement: Statement, is_alone: bool) -> Result<Outcome> {
         match statement {
             Statement::CreateTable(create) => self.create_table(&create).await.map(|()| Outcome::Affected(0)),
@@ -213,7 +246,7 @@ impl Script<'_> {
                 Ok(Outcome::Affected(0))
             }
             statement @ (Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_)) => {
-                Box::pin(self.write(statement)).await.map(Outcome::Affected)
+                Box::pin(self.write(statement, is_alone)).await.map(Outcome::Affected)
             }
             Statement::Query(query) if !query.locks.is_empty() => {
                 Err(Error::new(Kind::NotImplemented, "SELECT with FOR UPDATE or FOR SHARE is not supported"))
@@ -247,7 +280,8 @@ impl Script<'_> {
         let state = self.session.engine().session(self.txn());
         let plan = state.create_physical_plan(&planned.plan).await.map_err(internal)?;
         if is_alone {
-            self.session.plans().keep(self.session, (self.text, self.params), &planned, &plan);
+            let source = Source::Plan(Arc::clone(&plan));
+            self.keep(&Used { planned: &planned, source: &source, unbound: planned.unbound.as_ref(), write: None });
         }
         let rows = self.session.engine().run(self.txn(), plan)?;
         Ok(Outcome::Rows(rows.schema(), rows))

@@ -1,7 +1,8 @@
-//! Plans of queries, and those that are kept for the next time.
+//! Plans of statements, and what is kept of them for the next time.
 //!
 //! A physical plan names tables and holds no rows ([`crate::exec::relation`]), so it serves every transaction that sees the
-//! same tables. It was chosen for some amount of rows, so it is made again when that has changed much.
+//! same tables. It was chosen for some amount of rows, so it is made again when that has changed much. Of a statement that
+//! writes, what it does with its rows is kept beside the plan of these ([`super::write`]).
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::catalog::{CATALOG, Catalogs, SCHEMA, Tables};
+use super::constants::Constants;
+use super::write::{Source, Write};
 use crate::error::Result;
 use crate::exec::data::Session;
 use crate::exec::relation::CollectionProvider;
@@ -35,7 +38,7 @@ const TEXT_MAX: usize = 16 << 10;
 /// By which factor the rows of a table may change before its plans are made again.
 const GROWTH_MAX: u64 = 4;
 
-/// The plans of queries that were asked before.
+/// What scripts were run with that were asked before.
 pub(crate) struct Plans {
     plans: Mutex<LruCache<Key, Kept>>,
 }
@@ -45,19 +48,39 @@ type Key = (String, Vec<DataType>);
 
 #[derive(Clone)]
 struct Kept {
-    plan: Template,
-    /// The tables that it reads, with the rows that they had.
+    template: Template,
+    /// What is done with the rows, if they are not those of a query.
+    write: Option<Arc<Write>>,
+    /// The tables that are used, with the rows that they had.
     tables: Vec<(Arc<Table>, u64)>,
 }
 
-/// A plan that can be used again.
+/// Where rows come from, for whichever values of parameters.
 #[derive(Clone)]
 enum Template {
-    /// Of a query without parameters.
+    /// A plan without parameters.
     Physical(Arc<dyn ExecutionPlan>),
-    /// Of a query with parameters, after all rules were applied: values are put in their places, and what depends on
-    /// them, such as the range of keys, is chosen each time.
+    /// A plan with parameters, after all rules were applied: values are put in their places, and what depends on them,
+    /// such as the range of keys, is chosen each time.
     Logical(Arc<LogicalPlan>),
+    /// Rows that are computed without a plan.
+    Constants(Arc<Constants>),
+}
+
+/// What a script is about to be run with.
+pub(super) struct Ready {
+    pub(super) source: Source,
+    /// What is done with the rows, if they are not those of a query.
+    pub(super) write: Option<Arc<Write>>,
+}
+
+/// What a script was run with.
+pub(super) struct Used<'a> {
+    pub(super) planned: &'a Planned,
+    pub(super) source: &'a Source,
+    /// The plan of the source without the values of parameters, if there are any.
+    pub(super) unbound: Option<&'a LogicalPlan>,
+    pub(super) write: Option<&'a Arc<Write>>,
 }
 
 fn key_of(text: &str, params: &[ScalarValue]) -> Key {
@@ -69,58 +92,60 @@ impl Plans {
         Self { plans: Mutex::new(LruCache::new(PLANS_MAX)) }
     }
 
-    /// The plan of a query that was asked before, if it still fits.
-    pub(super) async fn find(
-        &self,
-        session: &Session,
-        text: &str,
-        params: &[ScalarValue],
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    /// What a script was run with before, if it still fits.
+    pub(super) async fn find(&self, session: &Session, text: &str, params: &[ScalarValue]) -> Result<Option<Ready>> {
         let (key, txn) = (key_of(text, params), session.txn());
         let Some(kept) = self.plans.lock().get(&key).cloned() else { return Ok(None) };
         for (table, rows) in &kept.tables {
             let now = txn.table(&table.name).await?;
-            let is_same = now.as_ref() == Some(table) && is_alike(*rows, rows_of(txn, table));
-            if !is_same {
+            if now.as_ref() != Some(table) || !kept.template.suits(*rows, || rows_of(txn, table)) {
                 self.plans.lock().pop(&key);
                 return Ok(None);
             }
         }
-        match kept.plan {
-            Template::Physical(plan) => reset_plan_states(plan).map(Some).map_err(internal),
+        let source = match kept.template {
+            Template::Physical(plan) => Source::Plan(reset_plan_states(plan).map_err(internal)?),
             Template::Logical(plan) => {
                 let Some(plan) = bound(&plan, params) else { return Ok(None) };
                 let state = session.engine().session(txn);
                 let planner = Arc::clone(state.query_planner());
-                planner.create_physical_plan(&plan, &state).await.map(Some).map_err(internal)
+                Source::Plan(planner.create_physical_plan(&plan, &state).await.map_err(internal)?)
             }
-        }
+            Template::Constants(constants) => Source::Constants(constants),
+        };
+        Ok(Some(Ready { source, write: kept.write }))
     }
 
-    /// Keeps a plan for the next time, unless the query may mean something else then: the information schema, the time.
-    pub(super) fn keep(
-        &self,
-        session: &Session,
-        (text, params): (&str, &[ScalarValue]),
-        planned: &Planned,
-        physical: &Arc<dyn ExecutionPlan>,
-    ) {
-        let Some(tables) = planned.tables.as_ref().filter(|tables| !tables.is_empty()) else { return };
+    /// Keeps what a script was run with for the next time, unless it may mean something else then: the information schema,
+    /// the time.
+    pub(super) fn keep(&self, session: &Session, (text, params): (&str, &[ScalarValue]), used: &Used<'_>) {
+        let Some(tables) = used.planned.tables.as_ref().filter(|tables| !tables.is_empty()) else { return };
         if text.len() > TEXT_MAX {
             return;
         }
-        let plan = match &planned.unbound {
-            None if has_scalar_subquery(physical) => return,
-            None => Template::Physical(Arc::clone(physical)),
-            Some(unbound) => match session.engine().session(session.txn()).optimize(unbound) {
-                Ok(plan) if bound(&plan, params).is_some() => Template::Logical(Arc::new(plan)),
-                // Some rules need to know the values.
-                _ => return,
-            },
-        };
+        let Some(template) = Template::of(session, params, used) else { return };
         let rows = |table: &Arc<Table>| (Arc::clone(table), rows_of(session.txn(), table));
-        let kept = Kept { plan, tables: tables.iter().map(rows).collect() };
+        let kept = Kept { template, write: used.write.cloned(), tables: tables.iter().map(rows).collect() };
         self.plans.lock().put(key_of(text, params), kept);
+    }
+}
+
+impl Template {
+    fn of(session: &Session, params: &[ScalarValue], used: &Used<'_>) -> Option<Self> {
+        let plan = match (used.source, used.unbound) {
+            (Source::Constants(constants), _) => return Some(Template::Constants(Arc::clone(constants))),
+            (Source::Plan(plan), None) if has_scalar_subquery(plan) => return None,
+            // Without what it remembers of being run.
+            (Source::Plan(plan), None) => return reset_plan_states(Arc::clone(plan)).ok().map(Template::Physical),
+            (Source::Plan(_), Some(unbound)) => session.engine().session(session.txn()).optimize(unbound).ok()?,
+        };
+        // Some rules need to know the values.
+        bound(&plan, params).is_some().then(|| Template::Logical(Arc::new(plan)))
+    }
+
+    /// Whether it was a good choice for so many rows, and still is. There is only one way to compute constants.
+    fn suits(&self, before: u64, now: impl FnOnce() -> u64) -> bool {
+        matches!(self, Template::Constants(_)) || is_alike(before, now())
     }
 }
 
@@ -160,8 +185,8 @@ pub(super) struct Planned {
     /// With the values of its parameters.
     pub(super) plan: LogicalPlan,
     /// Without them, if it has any.
-    unbound: Option<LogicalPlan>,
-    /// The tables that it reads, unless it means something else each time.
+    pub(super) unbound: Option<LogicalPlan>,
+    /// The tables that it uses, unless it means something else each time.
     tables: Option<Vec<Arc<Table>>>,
 }
 
@@ -175,8 +200,11 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     let statement = Parsed::Statement(Box::new(statement));
     let references = state.resolve_table_references(&statement).map_err(internal)?;
     let is_listed = references.iter().any(|reference| reference.schema().is_some_and(|schema| schema != SCHEMA));
-    let shows =
-        !matches!(&statement, Parsed::Statement(statement) if matches!(statement.as_ref(), Statement::Query(_)));
+    let shows = matches!(
+        &statement,
+        Parsed::Statement(statement)
+            if matches!(statement.as_ref(), Statement::ShowTables { .. } | Statement::ShowColumns { .. })
+    );
     // SHOW is a query of the information schema that only DataFusion's own has an answer to.
     state.config_mut().options_mut().catalog.information_schema = shows;
     if is_listed || shows {
@@ -186,7 +214,15 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     if let Some(missing) = missing(session, named).await? {
         return Err(crate::error::Error::not_found(format!("table {missing}")));
     }
-    let plan = state.statement_to_plan(statement).await.and_then(without_constraints).map_err(internal)?;
+    let plan = match state.statement_to_plan(statement.clone()).await {
+        Ok(plan) => plan,
+        // Perhaps it groups by a key, and names columns that the key determines. Where it does not, DataFusion would group by
+        // all of these.
+        Err(_) => {
+            tables.say_keys();
+            state.statement_to_plan(statement).await.and_then(without_constraints).map_err(internal)?
+        }
+    };
     let is_volatile = is_listed || shows || has_volatile(&plan);
     let tables = (!is_volatile).then(|| tables.take_found());
     if params.is_empty() {

@@ -17,7 +17,7 @@ use super::{Core, Transaction, Work};
 use crate::error::{Error, Result};
 use crate::storage::codec::{KeyRange, RowBuilder, arrow_schema, encode_batch_keys};
 use crate::storage::index::{Access, Index, batch_keys};
-use crate::storage::segment::Prune;
+use crate::storage::segment::{Footer, Prune};
 use crate::storage::tree::{BATCH_ROWS, Estimate, Source, TreeScan};
 use crate::value::schema::{Column, Schema, Table, TreeId};
 
@@ -58,6 +58,20 @@ impl Transaction {
     pub fn split(&self, table: &Table, range: &KeyRange, parts: usize) -> Vec<KeyRange> {
         let source = self.core.source(&self.core.work.lock(), table.rows);
         source.split(range, parts)
+    }
+
+    /// The footers of all segments that have rows of a table. This is not recorded as read.
+    ///
+    /// # Errors
+    /// `Internal` if one cannot be read.
+    pub async fn footers(&self, table: &Table) -> Result<Vec<Arc<Footer>>> {
+        let source = self.core.source(&self.core.work.lock(), table.rows);
+        let committed = source.tree.iter().flat_map(|tree| &tree.segments);
+        let mut footers = Vec::new();
+        for segment in source.overlay.segments.iter().chain(committed) {
+            footers.push(segment.footer().await?);
+        }
+        Ok(footers)
     }
 
     /// How many rows there are in a range of a table, or of one of its indexes. This is not recorded as read.

@@ -175,7 +175,6 @@ fn methods_of_btrees() {
 fn methods_that_are_not_there() {
     let error = run(Kind::BTree, BS, B, &[("weigh", "[null]")]);
     assert_eq!(error, Err(Error::not_found("/weigh")));
-    assert_eq!(run(Kind::BTree, BS, B, &[("keys", "[null]")]), Err(Error::not_found("/keys")));
     table_fails(&[("reverse", "[null]")], ErrorKind::NotFound);
     btree_fails(&[("order", "[[]]")], ErrorKind::NotFound);
     btree_fails(&[("count", "DELETE null")], ErrorKind::MethodNotAllowed);
