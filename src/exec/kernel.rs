@@ -159,7 +159,11 @@ impl Kernel {
             let (session, began) = (self.begin(txn), self.clock.now());
             let (script, of, values) = (text.to_string(), Arc::clone(&session), params.to_vec());
             let work = async move { sql::run(&of, &script, &values).await };
-            let (outcome, commits) = self.engine.apart(Box::pin(work)).await?;
+            // What is done at once is not worth waking another thread for.
+            let (outcome, commits) = match self.plans.is_quick(text, params) {
+                true => Box::pin(work).await?,
+                false => self.engine.apart(Box::pin(work)).await?,
+            };
             if hypothetical {
                 return Ok(SqlReply::Hypothetical(outcome, session.txn().diff(DIFF_ROWS_MAX).await?));
             }

@@ -29,6 +29,7 @@ use crate::compiler::methods::LoopKind;
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
+use crate::value::stream::Stage;
 use crate::value::{Id, Link, OpDef, State, Stream};
 
 /// Units of work between two looks at the clock: an instruction on small states is one.
@@ -579,13 +580,21 @@ impl<'a> Machine<'a> {
     /// A loop over a stream, of which as many stages as possible are done on columns.
     fn read_stream(&mut self, fiber: FiberId, kind: LoopKind, stream: &Stream, args: &[State]) -> Result<Loop> {
         let (compile, deadline) = (self.compile, self.deadline);
-        let program = compile.vectorizes().then(|| {
-            let mut unit = |op: &Arc<OpDef>| compile.unit(op, deadline);
-            vector::compile(&stream.source.schema(), &stream.stages, kind == LoopKind::Count, &mut unit)
-        });
-        let program = program.flatten();
-        let done = program.as_ref().map_or(0, |program| program.stages);
-        let reader = Reader::new(self.session, &stream.source, program, self.notes_of(fiber));
+        let mut unit = |op: &Arc<OpDef>| compile.unit(op, deadline);
+        let (schema, only_counts) = (stream.source.schema(), kind == LoopKind::Count);
+        let program = match compile.vectorizes() {
+            true => vector::compile(&schema, &stream.stages, only_counts, &mut unit),
+            false => None,
+        };
+        let (columns, done) = match &program {
+            Some(program) => (program.inputs.clone(), program.stages),
+            None => {
+                let mut stages = stream.stages.clone();
+                stages.extend(args.first().filter(|_| kind == LoopKind::ForEach).cloned().map(Stage::Map));
+                (vector::needed_columns(&schema, &stages, &mut unit), 0)
+            }
+        };
+        let reader = Reader::new(self.session, &stream.source, columns, program, self.notes_of(fiber));
         Ok(Loop::Stream(Box::new(StreamLoop::new(kind, stream, args, reader, done)?)))
     }
 

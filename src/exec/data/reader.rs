@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 use super::read::{Rows, Way};
 use super::{Notes, Session, Worker};
 use crate::error::Result;
+use crate::exec::vector::Program;
 use crate::exec::vector::reduce::{Reduced, Reduction, reduce};
-use crate::exec::vector::{Batch, Program};
-use crate::storage::Scan;
+use crate::storage::{Scan, codec};
+use crate::value::schema::Column;
 use crate::value::{Collection, Schema, State, Tuple};
 
 /// Rows from which on it is worth to have another thread reduce a part of them.
@@ -35,6 +36,8 @@ pub(in crate::exec) enum Received {
 pub(in crate::exec) struct Reader {
     session: Arc<Session>,
     source: Collection,
+    /// The columns of it that are read, at least one. In rows, the others are None.
+    columns: Vec<usize>,
     /// What does the first stages on columns.
     program: Option<Arc<Program>>,
     notes: Option<Arc<Notes>>,
@@ -44,16 +47,22 @@ pub(in crate::exec) struct Reader {
 }
 
 impl Reader {
-    /// A reader of the rows of a view, of which `program` does the first stages.
+    /// A reader of these columns of a view, with which `program` does the first stages.
     pub(in crate::exec) fn new(
         session: &Arc<Session>,
         source: &Collection,
+        mut columns: Vec<usize>,
         program: Option<Program>,
         notes: Option<Arc<Notes>>,
     ) -> Arc<Self> {
+        if columns.is_empty() {
+            // Rows without cells cannot be counted.
+            columns.push(0);
+        }
         Arc::new(Self {
             session: Arc::clone(session),
             source: source.clone(),
+            columns,
             program: program.map(Arc::new),
             notes,
             rows: tokio::sync::Mutex::default(),
@@ -96,14 +105,17 @@ impl Reader {
         self.source.schema()
     }
 
-    /// The source with only the columns that the program reads.
+    /// Whether all columns are read, in their order.
+    fn reads_all(&self) -> bool {
+        self.columns.iter().copied().eq(0..self.schema().columns.len())
+    }
+
+    /// The source with only the columns that are read.
     fn narrow(&self) -> Collection {
         let mut narrow = self.source.clone();
-        if let Some(program) = &self.program {
-            // Rows without cells cannot be counted.
-            let inputs = if program.inputs.is_empty() { &[0][..] } else { &program.inputs };
-            let stored = |input: &usize| narrow.view.columns.as_ref().map_or(*input, |columns| columns[*input]);
-            narrow.view.columns = Some(inputs.iter().map(stored).collect());
+        if !self.reads_all() {
+            let stored = |at: &usize| narrow.view.columns.as_ref().map_or(*at, |columns| columns[*at]);
+            narrow.view.columns = Some(self.columns.iter().map(stored).collect());
         }
         narrow
     }
@@ -137,30 +149,27 @@ impl Reader {
         }
     }
 
-    /// A row of the narrowed source as an item. A column that is not read is None.
+    /// A row of the narrowed source as an item.
     fn row(&self, cells: Vec<State>) -> Result<State> {
-        let cells = match &self.program {
-            None => cells,
-            Some(program) => {
-                let mut row = vec![State::NONE; self.schema().columns.len()];
-                program.inputs.iter().zip(cells).for_each(|(position, cell)| row[*position] = cell);
-                row
-            }
-        };
-        Ok(Tuple::try_new(cells)?.into())
+        let schema = self.schema();
+        if self.reads_all() {
+            return Ok(Tuple::try_new(cells)?.into());
+        }
+        let mut row = vec![State::NONE; schema.columns.len()];
+        self.columns.iter().zip(cells).for_each(|(position, cell)| row[*position] = cell);
+        Ok(Tuple::try_new(row)?.into())
     }
 
     fn items(&self, batch: &RecordBatch) -> Result<Received> {
-        let schema = self.schema();
-        if let Some(program) = &self.program {
-            return Ok(match program.items(batch, &schema)? {
-                Batch::Items(items) => Received::Items(items, program.stages),
-                Batch::Rows(rows) => Received::Items(rows, 0),
-            });
+        if let Some(program) = &self.program
+            && let Some(items) = program.items(batch)?
+        {
+            return Ok(Received::Items(items, program.stages));
         }
-        let rows = crate::storage::codec::rows(&schema.columns.iter().collect::<Vec<_>>(), batch)?;
-        let items = rows.into_iter().map(|row| Ok(Tuple::try_new(row)?.into())).collect::<Result<_>>()?;
-        Ok(Received::Items(items, 0))
+        let schema = self.schema();
+        let columns: Vec<&Column> = self.columns.iter().map(|position| &schema.columns[*position]).collect();
+        let rows = codec::rows(&columns, batch)?.into_iter().map(|cells| self.row(cells));
+        Ok(Received::Items(rows.collect::<Result<_>>()?, 0))
     }
 
     async fn reduced(&self, by: Reduction) -> Result<Option<State>> {

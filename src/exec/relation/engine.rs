@@ -52,6 +52,9 @@ struct ViewKey {
     magnitude: u32,
 }
 
+/// Up to how many bytes or rows one thread builds the table of a hash join for all.
+const BUILD_BYTES_MAX: usize = 32 << 20;
+const BUILD_ROWS_MAX: usize = 1 << 20;
 /// Plans of views that are kept.
 const VIEWS_MAX: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 /// By which factor the rows of a table may change before its plans are made again.
@@ -99,6 +102,9 @@ impl Engine {
         options.sql_parser.dialect = Dialect::PostgreSQL;
         options.sql_parser.map_string_types_to_utf8view = true;
         options.execution.collect_statistics = true;
+        // To hash the other side of a join into parts costs more than to build one table of so many rows.
+        options.optimizer.hash_join_single_partition_threshold = BUILD_BYTES_MAX;
+        options.optimizer.hash_join_single_partition_threshold_rows = BUILD_ROWS_MAX;
         let base = SessionStateBuilder::new()
             .with_config(session)
             .with_runtime_env(runtime)

@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column as Named, DFSchema, DataFusionError, TableReference};
+use datafusion::common::{Column as Named, DataFusionError};
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{Case, DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp, lit};
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, WriteOp};
 use datafusion::sql::sqlparser::ast::{self, Statement, TableObject};
 
 use super::Script;
 use super::catalog::path_of;
 use super::computation::Compiler;
 use super::constants::Constants;
-use super::lookup::{KeyCondition, LOOKUP_ROWS_MAX, Lookup};
-use super::merge::{self, Clause, NONE, OLD};
+use super::lookup::{LOOKUP_ROWS_MAX, Lookup, condition_on};
+use super::merge::{self, Clause, OLD};
 use super::plans::{self, Planned, Used};
 use super::write::{Action, Source, Write, named_column, places};
 use crate::error::{Error, Kind, Result};
@@ -200,15 +200,12 @@ impl Change<'_> {
             }
             _ => (key_columns(&self.table, input).ok()?, input),
         };
-        let (condition, name) = condition_on(&plan.table_name, input)?;
-        let keys = KeyCondition::of(&self.table, &name, condition)?.keys;
-        let choice = (Box::new(condition.clone()), Box::new(lit(0i64)));
-        let action = Expr::Case(Case::new(None, vec![choice], Some(Box::new(lit(NONE)))));
-        let lookup = Lookup::new(compiler, (&self.table, &name), &DFSchema::empty(), keys, action, outputs)?;
-        // What an expression yields must not depend on whether a value is known when it is planned.
-        let mut columns = self.bound.input.schema().fields().iter().zip(lookup.output().fields().iter());
-        let is_expected =
-            plan.op == WriteOp::Delete || columns.all(|(one, other)| one.data_type() == other.data_type());
+        let (condition, scanned, name) = condition_on(input)?;
+        if *scanned != plan.table_name {
+            return None;
+        }
+        let lookup = Lookup::of_condition(compiler, (&self.table, &name), condition, outputs)?;
+        let is_expected = plan.op == WriteOp::Delete || lookup.yields(self.bound.input.schema().fields());
         is_expected.then_some(lookup)
     }
 }
@@ -241,19 +238,6 @@ impl<'a> Update<'a> {
         }
         Ok(Self { outputs, input, changes_key })
     }
-}
-
-/// The condition of a plan that reads all rows of one table that meet it, and what qualifies the columns of the table there.
-fn condition_on<'a>(table: &TableReference, plan: &'a LogicalPlan) -> Option<(&'a Expr, TableReference)> {
-    let LogicalPlan::Filter(filter) = plan else { return None };
-    let scan = match filter.input.as_ref() {
-        LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-        scan => scan,
-    };
-    let LogicalPlan::TableScan(scan) = scan else { return None };
-    let is_plain = scan.table_name == *table && scan.filters.is_empty() && scan.fetch.is_none();
-    let (qualifier, _) = filter.input.schema().iter().next()?;
-    is_plain.then_some((&filter.predicate, qualifier?.clone()))
 }
 
 /// The key columns of a table among the columns of a plan.

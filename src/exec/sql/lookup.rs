@@ -14,9 +14,10 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, LogicalPlan, Operator, lit};
 
 use super::computation::{Compiler, Computation};
+use super::merge::NONE;
 use crate::error::Result;
 use crate::storage::Transaction;
 use crate::storage::codec::{RowBuilder, cell, data_type};
@@ -116,6 +117,27 @@ impl Lookup {
         })
     }
 
+    /// A lookup of the one row of the table that a condition is about, if the condition says the key of the row. It is looked up
+    /// for one row without columns.
+    pub(super) fn of_condition(
+        compiler: &Compiler<'_>,
+        (table, name): (&Arc<Table>, &TableReference),
+        condition: &Expr,
+        outputs: Vec<Expr>,
+    ) -> Option<Self> {
+        let keys = KeyCondition::of(table, name, condition)?.keys;
+        let choice = (Box::new(condition.clone()), Box::new(lit(0i64)));
+        let action = Expr::Case(Case::new(None, vec![choice], Some(Box::new(lit(NONE)))));
+        Self::new(compiler, (table, name), &DFSchema::empty(), keys, action, outputs)
+    }
+
+    /// Whether the columns of the rows have the types of these: they must not depend on whether the value of a parameter is
+    /// known.
+    pub(super) fn yields<'a>(&self, fields: impl IntoIterator<Item = &'a Arc<Field>>) -> bool {
+        let types = fields.into_iter().map(|field| field.data_type());
+        types.eq(self.output().fields().iter().map(|field| field.data_type()))
+    }
+
     /// The columns of the rows that are written.
     pub(super) fn output(&self) -> &SchemaRef {
         self.outputs.output()
@@ -197,6 +219,19 @@ impl Lookup {
         columns.push(Arc::new(is_target));
         Some(columns)
     }
+}
+
+/// The condition of a plan that reads all rows of one table that meet it, the table, and what qualifies its columns there.
+pub(super) fn condition_on(plan: &LogicalPlan) -> Option<(&Expr, &TableReference, TableReference)> {
+    let LogicalPlan::Filter(filter) = plan else { return None };
+    let scan = match filter.input.as_ref() {
+        LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
+        scan => scan,
+    };
+    let LogicalPlan::TableScan(scan) = scan else { return None };
+    let is_plain = scan.filters.is_empty() && scan.fetch.is_none();
+    let (qualifier, _) = filter.input.schema().iter().next()?;
+    is_plain.then_some((&filter.predicate, &scan.table_name, qualifier?.clone()))
 }
 
 /// What a left join of a source with a table yields, with marks of either side, and with the number of what is done or not.

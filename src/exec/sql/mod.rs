@@ -18,6 +18,7 @@ mod dml;
 mod lookup;
 mod merge;
 mod plans;
+mod read;
 mod types;
 mod write;
 
@@ -38,6 +39,7 @@ use futures::StreamExt as _;
 pub(crate) use plans::Plans;
 
 use self::plans::{Ready, Used};
+use self::read::KeyedRead;
 use self::write::{Source, named_column};
 use super::data::Session;
 use super::relation::error::internal;
@@ -216,8 +218,17 @@ impl Script<'_> {
                 let rows = self.session.engine().run(self.txn(), plan)?;
                 Ok(Some(Outcome::Rows(rows.schema(), rows)))
             }
+            Some(Ready { source: Source::Key(read), write: None }) => self.reply(&read).await,
             Some(Ready { source: Source::Constants(_), write: None }) | None => Ok(None),
         }
+    }
+
+    /// The row of a query that reads one, if it can be looked up.
+    async fn reply(&self, read: &KeyedRead) -> Result<Option<Outcome>> {
+        let Some(rows) = read.rows(self).await? else { return Ok(None) };
+        let schema = rows.schema();
+        let rows = MemoryStream::try_new(vec![rows], Arc::clone(&schema), None).map_err(internal)?;
+        Ok(Some(Outcome::Rows(schema, Box::pin(rows))))
     }
 
     /// Keeps what the script was run with for the next time.
@@ -277,6 +288,15 @@ impl Script<'_> {
 
     async fn query(&self, statement: Statement, is_alone: bool) -> Result<Outcome> {
         let planned = plans::plan(self.session, statement, self.params).await?;
+        if let Some(read) = self.keyed_read(&planned).await? {
+            let read = Arc::new(read);
+            if let Some(outcome) = self.reply(&read).await? {
+                if is_alone {
+                    self.keep(&Used { planned: &planned, source: &Source::Key(read), unbound: None, write: None });
+                }
+                return Ok(outcome);
+            }
+        }
         let state = self.session.engine().session(self.txn());
         let plan = state.create_physical_plan(&planned.plan).await.map_err(internal)?;
         if is_alone {

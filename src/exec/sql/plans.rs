@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::catalog::{CATALOG, Catalogs, SCHEMA, Tables};
 use super::constants::Constants;
+use super::read::KeyedRead;
 use super::write::{Source, Write};
 use crate::error::Result;
 use crate::exec::data::Session;
@@ -65,6 +66,8 @@ enum Template {
     Logical(Arc<LogicalPlan>),
     /// Rows that are computed without a plan.
     Constants(Arc<Constants>),
+    /// The row with one key.
+    Key(Arc<KeyedRead>),
 }
 
 /// What a script is about to be run with.
@@ -112,8 +115,14 @@ impl Plans {
                 Source::Plan(planner.create_physical_plan(&plan, &state).await.map_err(internal)?)
             }
             Template::Constants(constants) => Source::Constants(constants),
+            Template::Key(read) => Source::Key(read),
         };
         Ok(Some(Ready { source, write: kept.write }))
+    }
+
+    /// Whether what is kept of a script takes no more than some microseconds to run.
+    pub(crate) fn is_quick(&self, text: &str, params: &[ScalarValue]) -> bool {
+        self.plans.lock().peek(&key_of(text, params)).is_some_and(|kept| kept.template.is_quick())
     }
 
     /// Keeps what a script was run with for the next time, unless it may mean something else then: the information schema,
@@ -134,6 +143,7 @@ impl Template {
     fn of(session: &Session, params: &[ScalarValue], used: &Used<'_>) -> Option<Self> {
         let plan = match (used.source, used.unbound) {
             (Source::Constants(constants), _) => return Some(Template::Constants(Arc::clone(constants))),
+            (Source::Key(read), _) => return Some(Template::Key(Arc::clone(read))),
             (Source::Plan(plan), None) if has_scalar_subquery(plan) => return None,
             // Without what it remembers of being run.
             (Source::Plan(plan), None) => return reset_plan_states(Arc::clone(plan)).ok().map(Template::Physical),
@@ -143,9 +153,15 @@ impl Template {
         bound(&plan, params).is_some().then(|| Template::Logical(Arc::new(plan)))
     }
 
-    /// Whether it was a good choice for so many rows, and still is. There is only one way to compute constants.
+    /// Whether it was a good choice for so many rows, and still is. There is only one way to compute constants, or to read one
+    /// row.
     fn suits(&self, before: u64, now: impl FnOnce() -> u64) -> bool {
-        matches!(self, Template::Constants(_)) || is_alike(before, now())
+        self.is_quick() || is_alike(before, now())
+    }
+
+    /// Whether this takes no more than some microseconds.
+    fn is_quick(&self) -> bool {
+        matches!(self, Template::Constants(_) | Template::Key(_))
     }
 }
 

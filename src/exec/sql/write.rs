@@ -13,6 +13,7 @@ use super::Script;
 use super::constants::Constants;
 use super::lookup::{LOOKUP_ROWS_MAX, Lookup};
 use super::merge::Clause;
+use super::read::KeyedRead;
 use crate::error::{Error, Result};
 use crate::exec::relation::error::internal;
 use crate::storage::codec::{cast_batch, cell, rows};
@@ -55,6 +56,8 @@ pub(super) enum Action {
 pub(super) enum Source {
     Plan(Arc<dyn ExecutionPlan>),
     Constants(Arc<Constants>),
+    /// The row of a table with one key; only for queries.
+    Key(Arc<KeyedRead>),
 }
 
 impl Script<'_> {
@@ -69,6 +72,7 @@ impl Script<'_> {
                 let rows = self.session.engine().run(self.txn(), plan)?;
                 return self.apply_stream(write, rows).await.map(Some);
             }
+            (_, Source::Key(_)) => None,
             (None, Source::Constants(constants)) => constants.batch(self.params).ok().map(|batch| vec![batch]),
             (Some(lookup), source) => match self.few(source).await? {
                 Some(batches) => self.look_up(lookup, &batches).await?,
@@ -86,6 +90,7 @@ impl Script<'_> {
         let plan = match source {
             Source::Constants(constants) if constants.len() > LOOKUP_ROWS_MAX => return Ok(None),
             Source::Constants(constants) => return Ok(constants.batch(self.params).ok().map(|batch| vec![batch])),
+            Source::Key(_) => return Ok(None),
             Source::Plan(plan) => plan,
         };
         let mut stream = self.session.engine().run(self.txn(), plan)?;

@@ -4,7 +4,7 @@
 //! tuples and maps of them fall apart into their parts. A node that is more than that (it waits, loops, has a class that
 //! differs from row to row) ends the walk: the stages from that op on are left to the machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::kernels::{Arithmetic, Comparison, Kernel, Logic, number_column};
@@ -17,7 +17,7 @@ use crate::value::number::promote::{promote, result_class};
 use crate::value::number::{self, NumberKind, compare};
 use crate::value::schema::{Column, ColumnType, Schema};
 use crate::value::stream::Stage;
-use crate::value::{Class, Id, Map, Number, NumberClass, OpDef, OpKind, State, Value, cast};
+use crate::value::{Class, Id, Map, Number, NumberClass, OpDef, OpKind, State, Value, Verb, cast};
 
 /// Steps of one program.
 const STEPS_MAX: usize = 4096;
@@ -70,6 +70,45 @@ pub(crate) fn compile(
         false => builder.shape(&current.item, &mut leaves)?,
     };
     Some(Program { inputs: builder.inputs, stages: done, steps: builder.steps, leaves, shape })
+}
+
+/// The columns of a source that are needed where ops are run row by row, by their positions. `stages` ends with an op that
+/// takes all items, if there is one.
+pub(crate) fn needed_columns(
+    schema: &Schema,
+    stages: &[Stage],
+    unit: &mut dyn FnMut(&Arc<OpDef>) -> Result<Arc<Unit>>,
+) -> Vec<usize> {
+    by_name(schema, stages, unit).unwrap_or_else(|| schema.primary_columns())
+}
+
+/// The columns that ops take by name, if nothing else is done with rows.
+fn by_name(
+    schema: &Schema,
+    stages: &[Stage],
+    unit: &mut dyn FnMut(&Arc<OpDef>) -> Result<Arc<Unit>>,
+) -> Option<Vec<usize>> {
+    let mut columns = BTreeSet::new();
+    for stage in stages {
+        let op = match stage {
+            Stage::Map(op) | Stage::Filter(op) => op,
+            Stage::Distinct => return None,
+        };
+        let op = match op {
+            State::Op(op) => op,
+            State::Closure(closure) => &closure.op,
+            _ => return None,
+        };
+        if op.kind.verb() != Verb::Post {
+            return None;
+        }
+        let unit = unit(op).ok()?;
+        columns.extend(unit.inputs().iter().filter_map(|name| schema.position(name.as_str())));
+        if matches!(stage, Stage::Map(_)) {
+            return Some(columns.into_iter().collect());
+        }
+    }
+    None
 }
 
 /// What an item is between two stages.

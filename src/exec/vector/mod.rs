@@ -14,5 +14,5 @@ mod kernels;
 mod program;
 pub(super) mod reduce;
 
-pub(super) use compile::compile;
-pub(super) use program::{Batch, Program};
+pub(super) use compile::{compile, needed_columns};
+pub(super) use program::Program;

@@ -8,7 +8,7 @@ use datafusion::arrow::compute::FilterBuilder;
 use super::kernels::{Cells, Kernel, array, failed_where, select};
 use crate::error::{Error, Result};
 use crate::storage::codec::{cell, data_type};
-use crate::value::schema::{Column, ColumnType, Schema};
+use crate::value::schema::{Column, ColumnType};
 use crate::value::{Id, Map, Number, NumberClass, State, Tuple};
 
 /// Where an operand comes from.
@@ -69,14 +69,6 @@ pub(crate) struct Program {
     pub(super) shape: Shape,
 }
 
-/// A batch of items.
-pub(crate) enum Batch {
-    /// What the program makes of the rows.
-    Items(Vec<State>),
-    /// The rows themselves, because something fails for one of them, or because one has a cell that is null.
-    Rows(Vec<State>),
-}
-
 /// The columns of the items of a batch.
 struct Evaluated {
     leaves: Vec<ArrayRef>,
@@ -104,16 +96,15 @@ impl Program {
         }
     }
 
-    /// The items of a batch that has the columns of [`Program::inputs`]; rows have those of `schema`.
+    /// The items of a batch that has the columns of [`Program::inputs`]; nothing if the batch must be computed otherwise,
+    /// because something fails in it, or because it has a cell that is null.
     ///
     /// # Errors
     /// `Internal` if the batch has other columns.
-    pub(crate) fn items(&self, batch: &RecordBatch, schema: &Schema) -> Result<Batch> {
-        let Some(Evaluated { leaves, rows }) = self.evaluate(batch)? else {
-            return self.rows(batch, schema).map(Batch::Rows);
-        };
+    pub(crate) fn items(&self, batch: &RecordBatch) -> Result<Option<Vec<State>>> {
+        let Some(Evaluated { leaves, rows }) = self.evaluate(batch)? else { return Ok(None) };
         let item = |row| self.shape.item(&self.leaves, &leaves, row);
-        (0..rows).map(item).collect::<Result<_>>().map(Batch::Items)
+        (0..rows).map(item).collect::<Result<_>>().map(Some)
     }
 
     /// How many items there are, and the column of them if each is one number; nothing if the batch must be computed
@@ -124,18 +115,6 @@ impl Program {
     pub(super) fn column(&self, batch: &RecordBatch) -> Result<Option<(Option<ArrayRef>, usize)>> {
         let evaluated = self.evaluate(batch)?;
         Ok(evaluated.map(|Evaluated { leaves, rows }| (leaves.into_iter().next(), rows)))
-    }
-
-    /// The rows of a batch as tuples. A column that is not read is None.
-    pub(super) fn rows(&self, batch: &RecordBatch, schema: &Schema) -> Result<Vec<State>> {
-        let row = |row| {
-            let mut cells = vec![State::NONE; schema.columns.len()];
-            for (at, position) in self.inputs.iter().enumerate() {
-                cells[*position] = cell(&schema.columns[*position], batch.column(at).as_ref(), row)?;
-            }
-            Ok(Tuple::try_new(cells)?.into())
-        };
-        (0..batch.num_rows()).map(row).collect()
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<Option<Evaluated>> {
