@@ -57,7 +57,8 @@ fn filling(table: &mut Table, dir: &Path, sizes: &Sizes) {
 /// A host with rows, which are queried and read.
 fn asking(table: &mut Table, dir: &Path, sizes: &Sizes, cache: u64) {
     let host = format!("{} rows", sizes.rows);
-    let server = Server::host_in(dir, &[format!("--cache_size={cache}M")]);
+    let flags = [format!("--cache_size={cache}M")];
+    let server = Server::host_in(dir, &flags);
     let idle = server.peak_mib();
     let mut client = Client::connect(server.port);
     for (_, query) in statements(SCAN) {
@@ -65,7 +66,9 @@ fn asking(table: &mut Table, dir: &Path, sizes: &Sizes, cache: u64) {
     }
     row(table, &host, cache, idle, "all queries of scan", server.peak_mib());
 
-    let server = Server::host_in(dir, &[format!("--cache_size={cache}M")]);
+    // Two hosts cannot have one directory.
+    drop(server);
+    let server = Server::host_in(dir, &flags);
     let idle = server.peak_mib();
     let (mut client, mut random) = (Client::connect(server.port), Random::new(1));
     for _ in 0..READS {

@@ -160,9 +160,13 @@ impl Kernel {
             let (script, of, values) = (text.to_string(), Arc::clone(&session), params.to_vec());
             let work = async move { sql::run(&of, &script, &values).await };
             // What is done at once is not worth waking another thread for.
-            let (outcome, commits) = match self.plans.is_quick(text, params) {
-                true => Box::pin(work).await?,
-                false => self.engine.apart(Box::pin(work)).await?,
+            let quick = match self.plans.is_quick(text, params) {
+                true => Box::pin(sql::again(&session, text, params)).await?,
+                false => None,
+            };
+            let (outcome, commits) = match quick {
+                Some(outcome) => (outcome, true),
+                None => self.engine.apart(Box::pin(work)).await?,
             };
             if hypothetical {
                 return Ok(SqlReply::Hypothetical(outcome, session.txn().diff(DIFF_ROWS_MAX).await?));
@@ -188,17 +192,19 @@ impl Kernel {
 
     /// A result with the items of streams and the rows of collections in it.
     async fn read(&self, txn: &Txn, session: &Arc<Session>, state: State) -> Result<State> {
-        let state = self.collected(txn, session, state, STREAMS_DEPTH_MAX).await?;
+        let mut left = self.limits.reply_bytes as u64;
+        let state = self.collected(txn, session, state, STREAMS_DEPTH_MAX, &mut left).await?;
         session.read_all(state, self.limits.reply_bytes).await
     }
 
-    /// `state` with tuples in place of the streams in it, and in their items.
+    /// `state` with tuples in place of the streams in it, and in their items. They may take `left` bytes together.
     fn collected<'a>(
         &'a self,
         txn: &'a Txn,
         session: &'a Arc<Session>,
         state: State,
         depth: usize,
+        left: &'a mut u64,
     ) -> BoxFuture<'a, Result<State>> {
         if !has_stream(&state) {
             return Box::pin(std::future::ready(Ok(state)));
@@ -211,19 +217,25 @@ impl Kernel {
                 State::Stream(_) => {
                     let unit = Arc::clone(self.collect.get_or_init(collect_unit));
                     let (items, _) = self.drive(txn, session, unit, vec![state], None).await?;
-                    self.collected(txn, session, items, depth - 1).await
+                    *left = left.checked_sub(items.weight()).ok_or_else(|| {
+                        Error::too_large(format!(
+                            "the items of streams take more than {} bytes",
+                            self.limits.reply_bytes
+                        ))
+                    })?;
+                    self.collected(txn, session, items, depth - 1, left).await
                 }
                 State::Tuple(tuple) => {
                     let mut items = Vec::with_capacity(tuple.items().len());
                     for item in tuple.items() {
-                        items.push(self.collected(txn, session, item.clone(), depth).await?);
+                        items.push(self.collected(txn, session, item.clone(), depth, left).await?);
                     }
                     Ok(Tuple::try_new(items)?.into())
                 }
                 State::Map(map) => {
                     let mut values = Vec::with_capacity(map.len());
                     for value in map.values() {
-                        values.push(self.collected(txn, session, value.clone(), depth).await?);
+                        values.push(self.collected(txn, session, value.clone(), depth, left).await?);
                     }
                     Ok(Map::from_sorted(map.shared_keys(), values.into())?.into())
                 }

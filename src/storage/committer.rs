@@ -2,7 +2,8 @@
 //!
 //! It takes all transactions that wait, commits them as one group, and tells them. While the disk is busy with a group
 //! the next ones gather, so groups are as large as the disk is slow, and one transaction alone does not wait for
-//! others. There is no timer.
+//! others. There is no timer. A transaction that is the only one can be committed where it is: to wake a thread and to be
+//! woken takes as long as a fast disk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -75,6 +76,29 @@ impl Committer {
         Ok(receiver)
     }
 
+    /// Commits a transaction on this thread, unless another one is being committed, or waits for it: then it comes back.
+    /// This blocks as long as the disk takes.
+    ///
+    /// # Errors
+    /// The transaction itself, which is still to be committed.
+    pub(super) fn commit_here(&self, shared: &Shared, commit: Commit) -> Result<Result<u64>, Commit> {
+        let Some(mut writer) = shared.writer.try_lock() else { return Err(commit) };
+        let is_free = {
+            let state = self.queue.state.lock();
+            !state.is_closed && state.waiting.is_empty()
+        };
+        if !is_free {
+            return Err(commit);
+        }
+        let _close = CloseOnPanic(&self.queue);
+        let outcome = writer.commit(shared, vec![commit]).pop();
+        drop(writer);
+        if shared.needs_checkpoint() {
+            shared.signals.checkpoint.notify_one();
+        }
+        Ok(outcome.unwrap_or_else(|| Err(closing())))
+    }
+
     /// Stops the thread when what waits is committed, and takes nothing more.
     pub(super) fn close(&self) {
         self.queue.close();
@@ -128,6 +152,17 @@ impl Drop for CloseAtEnd<'_> {
         let mut state = self.0.state.lock();
         state.is_closed = true;
         state.waiting.clear();
+    }
+}
+
+/// Refuses transactions after a panic, which leaves nobody knows what.
+struct CloseOnPanic<'a>(&'a Queue);
+
+impl Drop for CloseOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(CloseAtEnd(self.0));
+        }
     }
 }
 

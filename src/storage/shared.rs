@@ -196,6 +196,11 @@ impl Shared {
         Snapshot { version: Arc::clone(&newest.version), seq: newest.seq, pin }
     }
 
+    /// How many snapshots are open.
+    pub(super) fn open_snapshots(&self) -> u64 {
+        self.pins.count()
+    }
+
     /// The newest commit that every open snapshot sees, also each that may be opened from now on.
     pub(super) fn oldest(&self) -> u64 {
         let newest = self.newest.lock();

@@ -14,6 +14,8 @@ use object_store::memory::InMemory;
 
 use super::background::Background;
 use super::commit::Commit;
+use tokio::runtime::RuntimeFlavor;
+
 use super::committer::Committer;
 use super::compaction::plan::Effort;
 use super::counters::Stats;
@@ -151,10 +153,25 @@ impl Store {
         }
         // From here on there is no way back.
         self.shared.garbage.take_over(&commit.ingests);
+        let here = |commit| tokio::task::block_in_place(|| threads.committer.commit_here(&self.shared, commit));
+        let commit = match self.is_alone() {
+            true => match here(commit) {
+                Ok(outcome) => return outcome,
+                Err(commit) => commit,
+            },
+            false => commit,
+        };
         let reply = threads.committer.submit(commit)?;
         reply.await.unwrap_or_else(|_| {
             Err(Error::internal("whether the transaction was committed is not known: the store stopped meanwhile"))
         })
+    }
+
+    /// Whether the transaction that commits is the only one, on a thread that may be blocked for it.
+    fn is_alone(&self) -> bool {
+        let runtime = tokio::runtime::Handle::try_current();
+        let may_block = runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        may_block && self.shared.open_snapshots() <= 1
     }
 
     /// Writes everything that is in memory to segments, and cuts off the log.

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::encode::expr_to_json;
 use super::hash_collection::hash_read;
-use super::{Closure, Expr, Id, Map, Number, OpDef, OpKind, State, Step, Value, Version};
+use super::stream::Stage;
+use super::{Closure, Collection, Expr, Id, Map, Number, OpDef, OpKind, State, Step, Stream, Value, Version};
 
 /// The hash of `state`.
 pub fn hash(state: &State) -> [u8; 32] {
@@ -24,7 +25,7 @@ pub fn hash(state: &State) -> [u8; 32] {
         State::Closure(closure) => hash_closure(closure),
         // Those of its rows that were read; the method of a collection reads them first.
         State::Collection(collection) => hash_read(collection),
-        State::Stream(stream) => hash_all(std::iter::once(hash_read(&stream.source)).chain(stream.ops().map(hash))),
+        State::Stream(stream) => hash_stream(stream),
     }
 }
 
@@ -35,6 +36,18 @@ pub fn hash_id(state: &State) -> Id {
 
 fn digest(bytes: impl AsRef<[u8]>) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// The hash of what a stream is, not of its items: the view whose rows it reads, and what happens to them.
+fn hash_stream(stream: &Stream) -> [u8; 32] {
+    let Collection { table, view, .. } = &stream.source;
+    let source = digest(format!("{} {} {view:?}", table.name, table.rows));
+    let stage = |stage: &Stage| match stage {
+        Stage::Map(op) => hash_all([digest("map"), hash(op)]),
+        Stage::Filter(op) => hash_all([digest("filter"), hash(op)]),
+        Stage::Distinct => digest("distinct"),
+    };
+    hash_all(std::iter::once(source).chain(stream.stages.iter().map(stage)))
 }
 
 /// The hash of a sequence of hashes.

@@ -61,14 +61,6 @@ impl Stream {
         });
         size_of::<Self>() as u64 + ops.sum::<u64>()
     }
-
-    /// The ops of the stages.
-    pub fn ops(&self) -> impl Iterator<Item = &State> {
-        self.stages.iter().filter_map(|stage| match stage {
-            Stage::Map(op) | Stage::Filter(op) => Some(op),
-            Stage::Distinct => None,
-        })
-    }
 }
 
 impl From<Stream> for State {

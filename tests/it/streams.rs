@@ -91,9 +91,18 @@ fn steps(words: &mut Words<'_>, count: usize) -> Vec<Value> {
         names.push(name);
     }
     let last = names[names.len() - 1].clone();
-    let result = match words.below(4) {
+    let result = match words.below(6) {
         0 => json!([{format!("${last}"): []}, operand(words, &names)]),
         1 => json!({"x": {format!("${last}"): []}, "y": operand(words, &names)}),
+        // A part is taken out of what is made, and the others still count.
+        2 => {
+            steps.push(json!(["whole", [operand(words, &names), {format!("${last}"): []}]]));
+            json!({"$whole": [words.below(3)]})
+        }
+        3 => {
+            steps.push(json!(["whole", {"x": operand(words, &names), "y": {format!("${last}"): []}}]));
+            json!({"$whole/x": [null]})
+        }
         _ => json!({format!("${last}"): []}),
     };
     steps.push(json!(["_return", result]));
@@ -131,8 +140,19 @@ fn program(words: &[u16]) -> Value {
     let count = 1 + words.below(6);
     let map = steps(words, count);
     all.push(json!(["mapped", {format!("${source}/map"): op(map)}]));
+    let mut source = "mapped";
+    if words.below(3) == 0 {
+        // What is done with the items of the first map, if these are maps or numbers.
+        let ops = [
+            json!({"/state/scalar/op/post": [["_return", {"$x/mul": [2]}]]}),
+            json!({"/state/scalar/op/get": ["n", [["_return", {"$n/add": [1]}]]]}),
+            json!({"/state/scalar/op/get": ["p", [["_return", {"$p": [0]}]]]}),
+        ];
+        all.push(json!(["again", {"$mapped/map": {"op": ops[words.below(3)]}}]));
+        source = "again";
+    }
     let terminal = words.of(&TERMINALS);
-    all.push(json!(["result", {format!("$mapped/{terminal}"): [null]}]));
+    all.push(json!(["result", {format!("${source}/{terminal}"): [null]}]));
     json!({"op": all})
 }
 
@@ -197,4 +217,81 @@ fn most_ops_run_on_columns() {
     }
     println!("{on_columns} of {values} programs that have a value run on columns");
     assert!(values > samples / 4 && on_columns > values / 2, "{on_columns} of {values}");
+}
+
+#[track_caller]
+fn check_both(steps: &str, expected: &str) {
+    let body: Value = serde_json::from_str(&format!(r#"{{"op": [{steps}]}}"#)).unwrap();
+    for vectorizes in [true, false] {
+        let found = decoded(&body).and_then(|program| local(vectorizes).run(program));
+        let found = found.map_or_else(|error| error.message().to_string(), |state| to_json(&state));
+        assert_eq!(found, expected, "on columns: {vectorizes}");
+    }
+}
+
+/// A table of the columns `k` and `v`, in which `k / v` fails for the first row, and its rows `s`.
+const PAIRS: &str = r#"["t",{"/state/collection/table":[[[[["k",{"/state/scalar/value/number/int/64":{}}]],
+    [["v",{"/state/scalar/value/number/int/64":{}}],["f",{"/state/scalar/value/number/float/64":{}}],
+    ["n",{"/state/scalar/value/string":{}},9]]],[]],[[1,0,0.1,"ash"],[2,5,0.2,"elm"]]]}],["s",{"$t/rows":[null]}]"#;
+
+#[test]
+fn what_fails_is_an_error_also_where_nobody_needs_it() {
+    let both =
+        r#"{"/state/scalar/op/post":[["q",{"$k/div":{"r":{"$v":[]}}}],["_return",{"q":{"$q":[]},"k":{"$k":[]}}]]}"#;
+    let part = r#"{"/state/scalar/op/post":[["q",{"$k/div":{"r":{"$v":[]}}}],["m",{"q":{"$q":[]},"k":{"$k":[]}}],["_return",{"$m/k":[null]}]]}"#;
+    let zero = "cannot divide by zero";
+    check_both(&format!(r#"{PAIRS},["r",{{"$s/map":{{"op":{part}}}}}]"#), zero);
+    let mapped = format!(r#"{PAIRS},["m",{{"$s/map":{{"op":{both}}}}}]"#);
+    let late = r#"{"/state/scalar/op/post":[["_return",{"$k/gt":[1]}]]}"#;
+    check_both(&format!(r#"{mapped},["r",{{"$m/filter":{{"op":{late}}}}}]"#), zero);
+    let twice = r#"{"/state/scalar/op/post":[["_return",{"$k/mul":[2]}]]}"#;
+    check_both(&format!(r#"{mapped},["r",{{"$m/map":{{"op":{twice}}}}}]"#), zero);
+}
+
+#[test]
+fn errors_say_what_they_say_row_by_row() {
+    let op = r#"{"/state/scalar/op/post":[["c",{"$v/gt":[0]}],
+        ["_return",{"/state/scalar/ref/if":[{"$c":[]},{"$f/mul":[2]},{"/error/bad_request":[{"$n":[]}]}]}]]}"#;
+    check_both(&format!(r#"{PAIRS},["r",{{"$s/map":{{"op":{op}}}}}]"#), "ash");
+}
+
+#[test]
+fn single_precision_is_compared_in_single_precision() {
+    let op = r#"{"/state/scalar/op/post":[["x",{"/state/scalar/value/number/float/32":0.1}],["_return",{"$f/eq":{"eq":{"$x":[]}}}]]}"#;
+    check_both(
+        &format!(r#"{PAIRS},["r",{{"$s/map":{{"op":{}}}}}]"#, op.replace(r#"{"eq":"#, r#"{"r":"#)),
+        "[true,false]",
+    );
+}
+
+#[test]
+fn what_is_captured_is_called_as_it_is() {
+    let closure = r#"["seven",{"/state/scalar/op/post":[["_return",7]]}],
+        ["c",{"/state/scalar/ref/with":[[{"$seven":[]}],{"/state/scalar/op/post":[["_return",{"$seven":{}}]]}]}]"#;
+    check_both(&format!(r#"{PAIRS},{closure},["r",{{"$s/map":{{"op":{{"$c":[]}}}}}}]"#), "[7,7]");
+    let closure = r#"["m",{"len":7}],
+        ["c",{"/state/scalar/ref/with":[[{"$m":[]}],{"/state/scalar/op/post":[["_return",{"$m/len":[null]}]]}]}]"#;
+    check_both(&format!(r#"{PAIRS},{closure},["r",{{"$s/map":{{"op":{{"$c":[]}}}}}}]"#), "[7,7]");
+}
+
+#[test]
+fn an_op_that_doubles_what_it_makes_is_refused() {
+    let steps: String = (1..30).map(|at| format!(r#"["a{at}",[{{"$a{0}":[]}},{{"$a{0}":[]}}]],"#, at - 1)).collect();
+    let op =
+        format!(r#"{{"/state/scalar/op/post":[["a0",[{{"$k":[]}},{{"$k":[]}}]],{steps}["_return",{{"$a29":[]}}]]}}"#);
+    check_both(&format!(r#"{PAIRS},["r",{{"$s/map":{{"op":{op}}}}}]"#), "the state is larger than 256 MiB");
+}
+
+/// More rows than one thread reduces by itself.
+#[test]
+fn parts_of_many_rows_are_reduced_together() {
+    let rows = r#"["n",{"/state/tuple/range":[70000]}],
+        ["rows",{"$n/map":{"op":{"/state/scalar/op/get":["i",[["_return",[{"$i":[]}]]]]}}}],
+        ["t",{"/state/collection/btree/copy_from":{"schema":[["n",{"/state/scalar/value/number/int/64":{}}]],"source":{"$rows":[]}}}],
+        ["s",{"$t/rows":[null]}]"#;
+    let op = r#"{"/state/scalar/op/post":[["_return",{"$n/mul":[2]}]]}"#;
+    let late = r#"{"/state/scalar/op/post":[["_return",{"$n/ge":[69990]}]]}"#;
+    check_both(&format!(r#"{rows},["m",{{"$s/map":{{"op":{op}}}}}],["r",{{"$m/sum":[null]}}]"#), "4899930000");
+    check_both(&format!(r#"{rows},["f",{{"$s/filter":{{"op":{late}}}}}],["r",{{"$f/count":[null]}}]"#), "10");
+    check_both(&format!(r#"{rows},["f",{{"$s/filter":{{"op":{late}}}}}],["r",{{"$f/max":[null]}}]"#), "[69999]");
 }

@@ -207,10 +207,11 @@ impl Reader {
         let (way, access, range, estimate) = worker.way(narrow)?;
         let threads = self.session.engine.threads() as u64;
         let count = (estimate.rows_max / PART_ROWS_MIN).min(threads) as usize;
-        let is_whole = way == Way::Range && access.index.is_none() && narrow.view.limit.is_none();
+        let is_forward = access.index.is_none() && !access.reverse;
+        let is_whole = way == Way::Range && is_forward && narrow.view.limit.is_none();
         if is_whole && count > 1 {
             let (txn, table) = (worker.txn(), &narrow.table);
-            let columns = narrow.view.columns.clone().unwrap_or_default();
+            let columns = narrow.view.columns.clone().unwrap_or_else(|| narrow.table.schema.primary_columns());
             let scan =
                 |range| Scan { index: None, range, columns: columns.clone(), reverse: false, limit: None, prune: None };
             let parts = txn.split(table, &range, count).into_iter().map(|range| txn.scan(table, scan(range)));

@@ -16,7 +16,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable as _};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
 
 /// What the columns that stand for parameters are qualified with.
 const PARAMETERS: &str = "__parameters";
@@ -144,6 +144,23 @@ impl Computation {
     /// What the expressions yield, in their order.
     pub(super) fn output(&self) -> &SchemaRef {
         &self.output
+    }
+
+    /// Whether few expressions are computed, and no functions are called, which may take any time.
+    pub(super) fn is_quick(&self) -> bool {
+        /// Nodes of all expressions.
+        const NODES_MAX: usize = 256;
+        let mut nodes = 0;
+        let mut calls = false;
+        for expr in &self.exprs {
+            let visited = expr.apply(|node| {
+                nodes += 1;
+                calls |= node.downcast_ref::<ScalarFunctionExpr>().is_some();
+                Ok(if nodes > NODES_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            });
+            calls |= visited.is_err();
+        }
+        nodes <= NODES_MAX && !calls
     }
 
     /// Checks that all parameters can be cast that are cast anywhere. A plan does that before it is run, so that such a

@@ -72,6 +72,11 @@ impl Constants {
         is_expected.then_some(self)
     }
 
+    /// Whether the rows are computed in some microseconds.
+    pub(super) fn is_quick(&self) -> bool {
+        self.cells.is_quick() && self.steps.iter().all(Computation::is_quick)
+    }
+
     /// How many rows there are.
     pub(super) fn len(&self) -> usize {
         self.rows

@@ -143,6 +143,11 @@ impl Lookup {
         self.outputs.output()
     }
 
+    /// Whether a row is found and computed in some microseconds.
+    pub(super) fn is_quick(&self) -> bool {
+        [&self.keys, &self.action, &self.outputs].into_iter().all(Computation::is_quick)
+    }
+
     /// What is written for rows of the source; nothing if that cannot be computed here, for whichever reason.
     ///
     /// # Errors

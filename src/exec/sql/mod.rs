@@ -154,6 +154,14 @@ pub(super) async fn run(session: &Arc<Session>, text: &str, params: &[ScalarValu
     Ok((outcome, end == End::Commit))
 }
 
+/// Runs a script with what is kept of it. If nothing is, or it does not fit, nothing was done.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn again(session: &Arc<Session>, text: &str, params: &[ScalarValue]) -> Result<Option<Outcome>> {
+    Script { session, text, params }.again().await
+}
+
 /// The statements of a script without BEGIN and COMMIT, which may stand around all of them.
 fn block(mut statements: Vec<Statement>) -> Result<(Vec<Statement>, End)> {
     let begins = match statements.first() {

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::catalog::{CATALOG, Catalogs, SCHEMA, Tables};
 use super::constants::Constants;
+use super::lookup::Lookup;
 use super::read::KeyedRead;
 use super::write::{Source, Write};
 use crate::error::Result;
@@ -122,7 +123,10 @@ impl Plans {
 
     /// Whether what is kept of a script takes no more than some microseconds to run.
     pub(crate) fn is_quick(&self, text: &str, params: &[ScalarValue]) -> bool {
-        self.plans.lock().peek(&key_of(text, params)).is_some_and(|kept| kept.template.is_quick())
+        self.plans.lock().peek(&key_of(text, params)).is_some_and(|kept| {
+            let lookup = kept.write.as_ref().and_then(|write| write.lookup.as_ref());
+            kept.template.is_quick() && lookup.is_none_or(Lookup::is_quick)
+        })
     }
 
     /// Keeps what a script was run with for the next time, unless it may mean something else then: the information schema,
@@ -156,12 +160,16 @@ impl Template {
     /// Whether it was a good choice for so many rows, and still is. There is only one way to compute constants, or to read one
     /// row.
     fn suits(&self, before: u64, now: impl FnOnce() -> u64) -> bool {
-        self.is_quick() || is_alike(before, now())
+        matches!(self, Template::Constants(_) | Template::Key(_)) || is_alike(before, now())
     }
 
     /// Whether this takes no more than some microseconds.
     fn is_quick(&self) -> bool {
-        matches!(self, Template::Constants(_) | Template::Key(_))
+        match self {
+            Template::Physical(_) | Template::Logical(_) => false,
+            Template::Constants(constants) => constants.is_quick(),
+            Template::Key(read) => read.is_quick(),
+        }
     }
 }
 

@@ -25,6 +25,11 @@ pub(super) struct KeyedRead {
 }
 
 impl KeyedRead {
+    /// Whether the row is found and computed in some microseconds.
+    pub(super) fn is_quick(&self) -> bool {
+        self.lookup.is_quick() && self.source.is_quick()
+    }
+
     /// The rows of the query, of which there is one at most; nothing if they have to be found in another way.
     ///
     /// # Errors

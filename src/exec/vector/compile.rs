@@ -19,8 +19,12 @@ use crate::value::schema::{Column, ColumnType, Schema};
 use crate::value::stream::Stage;
 use crate::value::{Class, Id, Map, Number, NumberClass, OpDef, OpKind, State, Value, Verb, cast};
 
-/// Steps of one program.
-const STEPS_MAX: usize = 4096;
+/// Steps of one program: each has a column of a batch in memory until the batch is done.
+const STEPS_MAX: usize = 128;
+/// Parts of one item. The machine shares parts that are used twice, here they are there twice.
+const PARTS_MAX: usize = 512;
+/// Parts of all items of a program.
+const ALL_PARTS_MAX: usize = 1 << 16;
 
 /// What a node is in every row.
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ pub(crate) fn compile(
     only_counts: bool,
     unit: &mut dyn FnMut(&Arc<OpDef>) -> Result<Arc<Unit>>,
 ) -> Option<Program> {
-    let mut builder = Builder { columns: &schema.columns, inputs: vec![], steps: vec![] };
+    let mut builder = Builder { columns: &schema.columns, inputs: vec![], steps: vec![], parts: 0 };
     let row = Item::Tuple((0..schema.columns.len()).map(Item::Column).collect());
     let mut current = Current { item: row, is_row: true };
     let mut done = 0;
@@ -122,6 +126,8 @@ struct Builder<'a> {
     columns: &'a [Column],
     inputs: Vec<usize>,
     steps: Vec<Step>,
+    /// Parts of all items so far.
+    parts: usize,
 }
 
 impl Builder<'_> {
@@ -132,7 +138,15 @@ impl Builder<'_> {
         unit: &mut dyn FnMut(&Arc<OpDef>) -> Result<Arc<Unit>>,
     ) -> Option<Current> {
         match stage {
-            Stage::Map(op) => Some(Current { item: self.op(op, current, unit)?, is_row: false }),
+            Stage::Map(op) => {
+                let item = self.op(op, current, unit)?;
+                // A row for which something fails is an error, also if a later stage does not need what failed.
+                let sources = self.can_fail(&item)?;
+                if !sources.is_empty() {
+                    self.push(Step::Check { sources })?;
+                }
+                Some(Current { item, is_row: false })
+            }
             Stage::Filter(op) => {
                 let mask = self.op(op, current, unit)?;
                 let Item::Cells(mask, NumberClass::Bool) = self.used(&mask)? else { return None };
@@ -164,7 +178,15 @@ impl Builder<'_> {
         let mut items: HashMap<NodeId, Item> = HashMap::new();
         for id in graph.topological() {
             let operands: Vec<&Item> = graph.operands(id).iter().map(|operand| &items[operand]).collect();
+            let parts = operands.iter().map(|item| item.parts()).sum::<usize>();
+            if parts > PARTS_MAX && !matches!(graph.op(id), Op::Call(..)) {
+                return None;
+            }
             let item = self.node(graph, id, &inputs, &operands)?;
+            self.parts += item.parts();
+            if self.parts > ALL_PARTS_MAX {
+                return None;
+            }
             items.insert(id, item);
         }
         items.remove(&graph.root())
@@ -198,15 +220,14 @@ impl Builder<'_> {
             Op::Tuple => Item::Tuple(operands.iter().map(|item| (*item).clone()).collect()),
             Op::Map(names) => Item::Map(Arc::clone(names), operands.iter().map(|item| (*item).clone()).collect()),
             Op::Key if is_value(operands[0]) => operands[0].clone(),
-            Op::Fail(_) | Op::Raise(..) => Item::Failed,
-            Op::If => self.branch(operands[0], operands[1], operands[2])?,
-            Op::After => {
-                let mut guards = vec![];
-                match self.guards(operands[0], &mut guards) {
-                    true => self.guarded(operands[1], &guards)?,
-                    false => Item::Failed,
-                }
+            Op::Fail(_) => Item::Failed,
+            Op::Raise(..) => {
+                // Whoever raises it row by row needs the message.
+                operands.iter().for_each(|operand| self.read(operand));
+                Item::Failed
             }
+            Op::If => self.branch(operands[0], operands[1], operands[2])?,
+            Op::After => self.taken(operands[0], operands[1])?,
             Op::Call(Target::Value(path), shape) => self.call(operands[0], path, shape, &operands[1..])?,
             Op::Call(Target::Cast(class), methods::Shape::Get) => self.cast(operands[0], *class)?,
             Op::Key | Op::Call(..) | Op::Param(_) | Op::Case(_) | Op::While => return None,
@@ -231,6 +252,15 @@ impl Builder<'_> {
         Source::Input(at)
     }
 
+    /// Reads the columns that an item is made of.
+    fn read(&mut self, item: &Item) {
+        match item {
+            Item::Column(position) => drop(self.input(*position)),
+            Item::Tuple(items) | Item::Map(_, items) => items.iter().for_each(|item| self.read(item)),
+            Item::Cells(..) | Item::Const(_) | Item::Failed => {}
+        }
+    }
+
     /// An item as cells of real numbers, if it is that.
     fn used(&mut self, item: &Item) -> Option<Item> {
         match item {
@@ -248,7 +278,7 @@ impl Builder<'_> {
 
     /// A call of an item, through the entries that the path names.
     fn call(&mut self, subject: &Item, path: &[Id], shape: &methods::Shape, args: &[&Item]) -> Option<Item> {
-        let mut subject = subject;
+        let (whole, mut subject) = (subject, subject);
         let mut rest = path;
         while let Some((segment, further)) = rest.split_first() {
             let next = match subject {
@@ -259,9 +289,21 @@ impl Builder<'_> {
             let Some(next) = next else { break };
             (subject, rest) = (next, further);
         }
-        match (rest, subject) {
+        let taken = match rest.len() == path.len() {
+            true => subject.clone(),
+            false => self.taken(whole, subject)?,
+        };
+        match (rest, &taken) {
             (_, Item::Failed) => Some(Item::Failed),
-            ([], subject) => itself(subject, shape, args),
+            // What is captured may be called, or have entries with the names of methods.
+            (_, Item::Const(State::Op(_) | State::Closure(_) | State::Tuple(_) | State::Map(_))) => None,
+            ([], subject) => {
+                let item = itself(subject, shape, args)?;
+                match item.parts() < subject.parts() {
+                    true => self.taken(subject, &item),
+                    false => Some(item),
+                }
+            }
             ([name], subject) => self.method(subject, name, shape, args),
             _ => None,
         }
@@ -387,6 +429,12 @@ impl Builder<'_> {
         (r, r_class): (&Source, NumberClass),
     ) -> Option<Item> {
         let class = common_class((l, l_class), (r, r_class))?;
+        let is_mixed =
+            matches!((l_class, r_class), (NumberClass::F32, NumberClass::F64) | (NumberClass::F64, NumberClass::F32));
+        // These are equal if they are in single precision.
+        if is_mixed && class == NumberClass::F64 && matches!(op, Comparison::Eq | Comparison::Ne) {
+            return None;
+        }
         let side = |source: &Source, from: NumberClass, builder: &mut Self| match source {
             Source::One(number) => Some(Source::One(number::cast::cast(*number, class))),
             source => builder.promoted(source, from, class),
@@ -428,6 +476,12 @@ impl Builder<'_> {
         };
         match (then, or_else) {
             (Item::Failed, Item::Failed) => return Some(Item::Failed),
+            // Nothing would be left that fails where the condition does.
+            (Item::Tuple(items) | Item::Map(_, items), _) | (_, Item::Tuple(items) | Item::Map(_, items))
+                if items.is_empty() =>
+            {
+                return None;
+            }
             (Item::Tuple(l), Item::Tuple(r)) if l.len() == r.len() => return Some(Item::Tuple(all(l, r)?)),
             (Item::Tuple(l), Item::Failed) => return Some(Item::Tuple(all(l, &vec![Item::Failed; l.len()])?)),
             (Item::Failed, Item::Tuple(r)) => return Some(Item::Tuple(all(&vec![Item::Failed; r.len()], r)?)),
@@ -461,12 +515,28 @@ impl Builder<'_> {
         }
     }
 
+    /// What can fail in an item; none if it has failed for certain.
+    fn can_fail(&self, item: &Item) -> Option<Vec<Source>> {
+        let mut guards = vec![];
+        self.guards(item, &mut guards).then_some(guards)
+    }
+
+    /// A part of an item, or what comes after it, which has failed where any part of the item has.
+    fn taken(&mut self, whole: &Item, part: &Item) -> Option<Item> {
+        match self.can_fail(whole) {
+            Some(guards) => self.guarded(part, &guards),
+            None => Some(Item::Failed),
+        }
+    }
+
     /// Adds what can fail in an item; whether it has not failed for certain.
     fn guards(&self, item: &Item, guards: &mut Vec<Source>) -> bool {
         match item {
             Item::Failed => false,
             Item::Cells(source @ Source::Step(_), _) => {
-                guards.push(source.clone());
+                if !guards.contains(source) {
+                    guards.push(source.clone());
+                }
                 true
             }
             Item::Cells(Source::Failed, _) => false,
@@ -480,6 +550,7 @@ impl Builder<'_> {
         let mut all = |items: &[Item]| items.iter().map(|item| self.guarded(item, guards)).collect::<Option<Vec<_>>>();
         match item {
             item if guards.is_empty() => return Some(item.clone()),
+            Item::Cells(source, _) if guards == std::slice::from_ref(source) => return Some(item.clone()),
             Item::Failed => return Some(Item::Failed),
             Item::Tuple(items) if !items.is_empty() => return Some(Item::Tuple(all(items)?)),
             Item::Map(names, items) if !items.is_empty() => return Some(Item::Map(Arc::clone(names), all(items)?)),
@@ -515,7 +586,6 @@ fn itself(subject: &Item, shape: &methods::Shape, args: &[&Item]) -> Option<Item
         _ => return None,
     };
     match (subject, key) {
-        (Item::Const(State::Op(_) | State::Closure(_) | State::Tuple(_) | State::Map(_)), _) => None,
         (_, State::Value(Value::None)) => Some(subject.clone()),
         (Item::Tuple(items), State::Value(Value::Number(_))) => {
             let index = cast::to_index(key).ok()?;
@@ -528,6 +598,16 @@ fn itself(subject: &Item, shape: &methods::Shape, args: &[&Item]) -> Option<Item
             Some(names.binary_search(&name).map_or(Item::Failed, |at| items[at].clone()))
         }
         _ => None,
+    }
+}
+
+impl Item {
+    /// How many parts this has, itself included.
+    fn parts(&self) -> usize {
+        match self {
+            Item::Tuple(items) | Item::Map(_, items) => 1 + items.iter().map(Item::parts).sum::<usize>(),
+            Item::Column(_) | Item::Cells(..) | Item::Const(_) | Item::Failed => 1,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::value::schema::{Column, ColumnType};
 use crate::value::{Id, Map, Number, NumberClass, State, Tuple};
 
 /// Where an operand comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
     /// A column of the batch, by its place in [`Program::inputs`].
     Input(usize),
@@ -40,6 +40,10 @@ pub(super) enum Step {
     Guard {
         value: (Source, Column),
         guards: Vec<Source>,
+    },
+    /// None of these has failed for a row.
+    Check {
+        sources: Vec<Source>,
     },
     /// From here on, only rows for which this is true.
     Keep {
@@ -131,6 +135,12 @@ impl Program {
                     }
                     None
                 }
+                Step::Check { sources } => {
+                    if registers.has_failed(sources)? {
+                        return Ok(None);
+                    }
+                    None
+                }
                 step => Some(registers.compute(step)?),
             };
             registers.steps.push(computed);
@@ -153,7 +163,7 @@ impl Registers {
             Source::Input(at) => Cells::Array(Arc::clone(&self.inputs[*at])),
             Source::Step(at) => match &self.steps[*at] {
                 Some(array) => Cells::Array(Arc::clone(array)),
-                None => return Err(Error::internal("a step that filters has no cells")),
+                None => return Err(Error::internal("a step that computes nothing has no cells")),
             },
             Source::One(number) => Cells::One(*number),
             Source::Failed => Cells::Failed,
@@ -191,8 +201,20 @@ impl Registers {
                 }
                 Ok(guarded)
             }
-            Step::Keep { .. } => Err(Error::internal("a step that filters has no cells")),
+            Step::Check { .. } | Step::Keep { .. } => Err(Error::internal("a step that computes nothing has no cells")),
         }
+    }
+
+    /// Whether one of the operands has failed for a row.
+    fn has_failed(&self, sources: &[Source]) -> Result<bool> {
+        for source in sources {
+            match self.cells(source)? {
+                Cells::Array(array) if array.null_count() > 0 => return Ok(self.rows > 0),
+                Cells::Failed => return Ok(self.rows > 0),
+                Cells::Array(_) | Cells::One(_) => {}
+            }
+        }
+        Ok(false)
     }
 
     /// Leaves out the rows for which `mask` is false. Whether that was possible: not if it failed for a row.
