@@ -14,8 +14,6 @@ use object_store::memory::InMemory;
 
 use super::background::Background;
 use super::commit::Commit;
-use tokio::runtime::RuntimeFlavor;
-
 use super::committer::Committer;
 use super::compaction::plan::Effort;
 use super::counters::Stats;
@@ -153,9 +151,8 @@ impl Store {
         }
         // From here on there is no way back.
         self.shared.garbage.take_over(&commit.ingests);
-        let here = |commit| tokio::task::block_in_place(|| threads.committer.commit_here(&self.shared, commit));
         let commit = match self.is_alone() {
-            true => match here(commit) {
+            true => match threads.committer.commit_here(&self.shared, commit) {
                 Ok(outcome) => return outcome,
                 Err(commit) => commit,
             },
@@ -167,11 +164,12 @@ impl Store {
         })
     }
 
-    /// Whether the transaction that commits is the only one, on a thread that may be blocked for it.
+    /// Whether the transaction that commits is the only one, and other threads serve requests while this one waits for the
+    /// disk: no more than one ever does, and it is told sooner than if another thread had to be woken for it.
     fn is_alone(&self) -> bool {
         let runtime = tokio::runtime::Handle::try_current();
-        let may_block = runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-        may_block && self.shared.open_snapshots() <= 1
+        let has_others = runtime.is_ok_and(|runtime| runtime.metrics().num_workers() > 1);
+        has_others && self.shared.open_snapshots() <= 1
     }
 
     /// Writes everything that is in memory to segments, and cuts off the log.

@@ -180,10 +180,7 @@ impl Reader {
         };
         self.note_program();
         let narrow = self.narrow();
-        let (parts, rows_max) = match self.parts(&narrow).await? {
-            Some(parts) => parts,
-            None => return Ok(None),
-        };
+        let Some((parts, rows_max)) = self.parts(&narrow).await? else { return Ok(None) };
         self.worker().note(|| format!("reduces {} parts of at most {rows_max} rows together", parts.len()));
         let part = |batches| reduce(Arc::clone(program), batches, by);
         let reduced = match rows_max < PART_ROWS_MIN {

@@ -76,9 +76,8 @@ impl Reduced {
             Reduction::Sum => self.sum.add_array(class, array),
             Reduction::Max | Reduction::Min => {
                 let column = number_column(class);
-                match best_row(class, array, self.ordering()) {
-                    Some(row) => self.offer(&cell(&column, array, row)?),
-                    None => {}
+                if let Some(row) = best_row(class, array, self.ordering()) {
+                    self.offer(&cell(&column, array, row)?);
                 }
                 Ok(())
             }
