@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
@@ -31,6 +32,8 @@ pub(super) struct Committer {
 struct Queue {
     state: Mutex<QueueState>,
     wakes: Condvar,
+    /// Whether the last group had several transactions: then the next ones should gather too.
+    is_gathering: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,12 +79,16 @@ impl Committer {
         Ok(receiver)
     }
 
-    /// Commits a transaction on this thread, unless another one is being committed, or waits for it: then it comes back.
+    /// Commits a transaction on this thread, unless others are being committed, wait for it, or came together
+    /// lately: then it comes back.
     /// This blocks as long as the disk takes.
     ///
     /// # Errors
     /// The transaction itself, which is still to be committed.
     pub(super) fn commit_here(&self, shared: &Shared, commit: Commit) -> Result<Result<u64>, Commit> {
+        if self.queue.is_gathering.load(Ordering::Relaxed) {
+            return Err(commit);
+        }
         let Some(mut writer) = shared.writer.try_lock() else { return Err(commit) };
         let is_free = {
             let state = self.queue.state.lock();
@@ -169,6 +176,7 @@ impl Drop for CloseOnPanic<'_> {
 fn run(shared: &Shared, queue: &Queue) {
     let _close = CloseAtEnd(queue);
     while let Some(group) = queue.next() {
+        queue.is_gathering.store(group.len() > 1, Ordering::Relaxed);
         let (commits, replies): (Vec<Commit>, Vec<oneshot::Sender<Result<u64>>>) =
             group.into_iter().map(|waiting| (waiting.commit, waiting.reply)).unzip();
         let outcomes = shared.writer.lock().commit(shared, commits);
