@@ -102,6 +102,8 @@ impl Engine {
         options.sql_parser.dialect = Dialect::PostgreSQL;
         options.sql_parser.map_string_types_to_utf8view = true;
         options.execution.collect_statistics = true;
+        // It refuses plans whose schemas differ in nothing that can be named, such as some of INTERSECT within UNION ALL.
+        options.execution.skip_physical_aggregate_schema_check = true;
         // To hash the other side of a join into parts costs more than to build one table of so many rows.
         options.optimizer.hash_join_single_partition_threshold = BUILD_BYTES_MAX;
         options.optimizer.hash_join_single_partition_threshold_rows = BUILD_ROWS_MAX;
