@@ -78,7 +78,8 @@ fn equality<'a>(table: &Table, name: &TableReference, condition: &'a Expr) -> Op
     }
 }
 
-/// Makes the rows that a statement writes of rows of a source, each with the row of the table that has its key.
+/// Makes the rows that a statement writes, or replies with, of rows of a source, each with the row of the table that has its
+/// key.
 pub(super) struct Lookup {
     table: Arc<Table>,
     /// The schema of the table with cells that may all be None, as they are where there is no row.

@@ -315,7 +315,8 @@ impl Script<'_> {
         Ok(Outcome::Rows(rows.schema(), rows))
     }
 
-    /// How a statement would be run, or for a statement that writes, how the rows are found that it would write.
+    /// The plan of a statement, or for a statement that writes, of the query for the rows that it would write. What looks up a
+    /// row by its key does without that plan.
     async fn explain(&self, statement: Statement, analyze: bool, verbose: bool) -> Result<Outcome> {
         let plan = match self.plan(statement).await? {
             LogicalPlan::Dml(dml) => dml.input.as_ref().clone(),
