@@ -11,9 +11,6 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::optimizer::{Optimizer, OptimizerRule};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionConfig;
@@ -23,7 +20,9 @@ use parking_lot::Mutex;
 use super::cells::scalar;
 use super::error::internal;
 use super::predicate::is_ordered_alike;
+use super::planner::Planner;
 use super::provider::CollectionProvider;
+use super::rules::{logical_rules, physical_rules};
 use super::sort_key::{sort_key, sort_key_of};
 use super::threads::Threads;
 use crate::compiler::collection::Access;
@@ -111,8 +110,9 @@ impl Engine {
             .with_config(session)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_optimizer_rules(sound_rules())
-            .with_physical_optimizer_rules(sound_physical_rules())
+            .with_query_planner(Arc::new(Planner))
+            .with_optimizer_rules(logical_rules())
+            .with_physical_optimizer_rules(physical_rules())
             .build();
         let query_threads = if config.is_apart { Some(Threads::new(config.threads)?) } else { None };
         let threads = config.threads.max(1);
@@ -176,23 +176,6 @@ impl Engine {
             Some(threads) => threads.run(work).await,
         }
     }
-}
-
-/// The rules of DataFusion 55.2 that keep results.
-///
-/// `eliminate_duplicated_expr` drops what a query sorts by where it takes the key of one table for that of a join.
-fn sound_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    Optimizer::new().rules.into_iter().filter(|rule| rule.name() != "eliminate_duplicated_expr").collect()
-}
-
-/// The physical rules of DataFusion 55.2 that keep results.
-///
-/// `FilterPushdown` finds the columns of a filter by their names alone, and so moves a filter of one table of a join to
-/// another (apache/datafusion#25296). What a scan needs to know of filters, it is told when it is planned. `aggregate_statistics`
-/// answers from what it takes for exact, such as one value of a column that a condition names, whether or not there is a row.
-fn sound_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let is_sound = |name: &str| !name.starts_with("FilterPushdown") && name != "aggregate_statistics";
-    PhysicalOptimizer::new().rules.into_iter().filter(|rule| is_sound(rule.name())).collect()
 }
 
 /// The logical plan of a table.

@@ -5,14 +5,17 @@
 //!    out;
 //! 3. [`statistics`] says what the planner may guess of columns;
 //! 4. [`sort_key`] orders what Arrow orders otherwise;
-//! 5. [`engine`] makes plans of views and of queries, and runs them on [`threads`] of their own.
+//! 5. [`engine`] makes plans of views and of queries with the [`rules`] that are sound ([`planner`]), and runs them on [`threads`] of
+//!    their own.
 
 pub(crate) mod cells;
 mod engine;
 pub(crate) mod error;
+mod planner;
 mod predicate;
 mod provider;
 mod pruning;
+mod rules;
 mod scan;
 mod sort_key;
 mod statistics;
