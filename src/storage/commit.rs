@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::codec::key::KeyRange;
+use super::codec::key::{KeyRange, stamp};
 use super::memtable::{Key, Payload};
 use super::read_set::ReadSet;
 use super::segment::Segment;
@@ -25,12 +25,27 @@ pub struct Commit {
     pub ingests: Vec<Arc<Segment>>,
     /// Rows by tree and key, none for a deleted row; each key at most once. They win over `ingests`.
     pub writes: Vec<(TreeId, Key, Option<Payload>)>,
+    /// Trees to which rows were appended. Their keys in `writes` that begin with [`super::codec::UNSTAMPED`] get the
+    /// number of the commit in its place.
+    pub stamped: Vec<TreeId>,
 }
 
 impl Commit {
     /// Whether this changes nothing.
     pub fn is_empty(&self) -> bool {
         self.cleared.is_empty() && self.ingests.is_empty() && self.writes.is_empty()
+    }
+
+    /// Gives the rows that were appended the number of the commit.
+    pub(super) fn stamp(&mut self, seq: u64) {
+        if self.stamped.is_empty() {
+            return;
+        }
+        for (tree, key, _) in &mut self.writes {
+            if self.stamped.contains(tree) {
+                stamp(key, seq);
+            }
+        }
     }
 
     /// The ranges that are written as a whole: everything in a cleared tree, and what an ingested segment may hold.

@@ -85,17 +85,17 @@ impl Committer {
     ///
     /// # Errors
     /// The transaction itself, which is still to be committed.
-    pub(super) fn commit_here(&self, shared: &Shared, commit: Commit) -> Result<Result<u64>, Commit> {
+    pub(super) fn commit_here(&self, shared: &Shared, commit: Commit) -> Result<Result<u64>, Box<Commit>> {
         if self.queue.is_gathering.load(Ordering::Relaxed) {
-            return Err(commit);
+            return Err(Box::new(commit));
         }
-        let Some(mut writer) = shared.writer.try_lock() else { return Err(commit) };
+        let Some(mut writer) = shared.writer.try_lock() else { return Err(Box::new(commit)) };
         let is_free = {
             let state = self.queue.state.lock();
             !state.is_closed && state.waiting.is_empty()
         };
         if !is_free {
-            return Err(commit);
+            return Err(Box::new(commit));
         }
         let _close = CloseOnPanic(&self.queue);
         let outcome = writer.commit(shared, vec![commit]).pop();

@@ -57,6 +57,25 @@ impl Shared {
         done.map(|()| true)
     }
 
+    /// Writes all rows of a tree again that a manifest lists, each in its newest version and with the columns that the
+    /// tree has now. If a merge is running, this waits for it first.
+    ///
+    /// # Errors
+    /// As [`Shared::merge`].
+    pub(super) async fn rewrite(self: &Arc<Self>, tree: TreeId) -> Result<()> {
+        let running = self.merging.lock().await;
+        let floor = self.floor();
+        let work = self.version().trees.get(&tree).and_then(|tree| whole(tree, floor));
+        let done = match work {
+            Some(work) => self.merge_segments(work).await,
+            None => Ok(()),
+        };
+        drop(running);
+        // There is less for readers to merge, so there may be room for commits.
+        self.wake_all();
+        done
+    }
+
     async fn merge_segments(self: &Arc<Self>, work: Work) -> Result<()> {
         let Work { tree, schema, inputs, drops_tombstones } = work;
         let has_tombstones = !drops_tombstones && inputs.iter().any(|segment| segment.meta().tombstones > 0);
@@ -88,6 +107,15 @@ fn choose(version: &Version, floor: u64, effort: Effort) -> Option<Work> {
     }
     trees.sort_unstable_by_key(|(depth, tree)| (std::cmp::Reverse(*depth), tree.id));
     trees.into_iter().find_map(|(_, tree)| choose_in(tree, floor, effort))
+}
+
+/// All segments of a tree that a manifest with this floor lists, if there are any. Whatever else has rows of the tree
+/// has only those of later commits, so a tombstone in these segments hides nothing but what is in them.
+fn whole(tree: &TreeVersion, floor: u64) -> Option<Work> {
+    let inputs: Vec<Arc<Segment>> =
+        tree.segments.iter().filter(|segment| segment.meta().seq <= floor).cloned().collect();
+    let schema = Arc::clone(&tree.schema);
+    (!inputs.is_empty()).then(|| Work { tree: tree.id, schema, inputs, drops_tombstones: true })
 }
 
 /// The segments of a tree that a manifest with this floor lists.

@@ -5,6 +5,8 @@
 //!
 //! Files:
 //! - `<data_dir>/tinychain.json`: `{"format":1}`, the version of everything else in the directory.
+//! - `<data_dir>/tinychain.key`: 64 hexadecimal digits, the secret key of the host, made when it first starts. Only its
+//!   user may read it. Releases that have no keys leave it alone, so it does not change the format.
 //! - `<data_dir>/tinychain.lock`: empty; locked by the host that uses the directory, for as long as it runs.
 //! - `<workspace>/.tinychain/<process>-<number>/`: the scratch directory of one host, with a lock of its own.
 //! - `<workspace>/.tinychain/tinychain.lock`: locked while a host starts, so that no other host takes its new, not yet
@@ -18,6 +20,7 @@ use std::path::{Path, PathBuf};
 /// The version of the files of a data directory that this release writes.
 const FORMAT: u64 = 1;
 const FORMAT_FILE: &str = "tinychain.json";
+const KEY_FILE: &str = "tinychain.key";
 const LOCK_FILE: &str = "tinychain.lock";
 /// Below this, and only below this, leftovers in a workspace are deleted.
 const MARKER: &str = ".tinychain";
@@ -43,6 +46,31 @@ impl DataDir {
     /// Where this directory is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The secret key of the host as text, which `make` makes if there is none yet.
+    ///
+    /// # Errors
+    /// If the key cannot be read or written. A key that is damaged is never replaced.
+    pub fn secret(&self, make: impl FnOnce() -> String) -> io::Result<String> {
+        match Self::read_secret(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = make();
+                let written = write_whole(&self.path, KEY_FILE, &text, &mut private());
+                written.map_err(|error| explain(error, format_args!("data directory {}", self.path.display())))?;
+                Ok(text)
+            }
+            result => result,
+        }
+    }
+
+    /// The secret key of the host whose data is at `path`, also while that runs.
+    ///
+    /// # Errors
+    /// `NotFound` if no host has used the directory, or it cannot be read.
+    pub fn read_secret(path: &Path) -> io::Result<String> {
+        let path = path.join(KEY_FILE);
+        fs::read_to_string(&path).map_err(|error| explain(error, format_args!("key {}", path.display())))
     }
 }
 
@@ -164,14 +192,33 @@ fn read_format(text: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes the format file so that it is either complete or absent, whatever happens.
 fn write_format(dir: &Path) -> io::Result<()> {
-    let temporary = dir.join(format!("{FORMAT_FILE}.new"));
-    let mut file = File::create(&temporary)?;
-    writeln!(file, "{{\"format\":{FORMAT}}}")?;
+    write_whole(dir, FORMAT_FILE, &format!("{{\"format\":{FORMAT}}}\n"), &mut OpenOptions::new())
+}
+
+/// Writes a file so that it is either complete or absent, whatever happens.
+fn write_whole(dir: &Path, name: &str, text: &str, options: &mut OpenOptions) -> io::Result<()> {
+    let temporary = dir.join(format!("{name}.new"));
+    let mut file = options.create(true).truncate(true).write(true).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&temporary, dir.join(FORMAT_FILE))?;
+    fs::rename(&temporary, dir.join(name))?;
     sync_dir(dir)
+}
+
+/// Makes files that only their owner can read.
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// Files get the permissions of their directory here.
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
 }
 
 fn parent(path: &Path) -> &Path {
@@ -227,6 +274,22 @@ mod tests {
             fs::write(root.path().join(FORMAT_FILE), text).unwrap();
             assert!(DataDir::open(root.path()).is_err(), "{text}");
             assert_eq!(fs::read_to_string(root.path().join(FORMAT_FILE)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_is_nobody_elses() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(DataDir::read_secret(root.path()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let dir = DataDir::open(root.path()).unwrap();
+        assert_eq!(dir.secret(|| "first".into()).unwrap(), "first");
+        assert_eq!(dir.secret(|| "second".into()).unwrap(), "first");
+        assert_eq!(DataDir::read_secret(root.path()).unwrap(), "first");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(root.path().join(KEY_FILE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
-use super::codec::{KeyColumn, KeyRange};
+use super::codec::KeyRange;
 use super::cursor::Cursor;
+use super::index::batch_row;
 use super::merge::{EntryBatch, entries};
 use super::tree::{Overlay, Source};
 use super::txn::{Changed, Core, Transaction, memtable};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::value::State;
 use crate::value::schema::{Schema, Table};
 
@@ -126,7 +127,7 @@ impl Core {
     }
 
     /// The rows of a table without what the transaction wrote.
-    fn before(&self, table: &Table) -> Source {
+    pub(super) fn before(&self, table: &Table) -> Source {
         self.snapshot().source(table.rows, Overlay::default())
     }
 }
@@ -168,36 +169,50 @@ async fn fill(source: &Source, schema: &Arc<Schema>, mut add: impl FnMut(Vec<Sta
     Ok(())
 }
 
-/// The keys of the rows that a transaction wrote or deleted in a tree, ascending.
-struct Written {
+/// The rows that a transaction wrote or deleted in a tree, in the order of their keys.
+pub(super) struct Written {
     batches: BoxStream<'static, Result<EntryBatch>>,
-    keys: KeyColumn,
+    /// All columns of the tree, by position: those of the key first.
+    columns: Vec<usize>,
+    batch: Option<EntryBatch>,
+    /// In `batch`.
     row: usize,
     is_over: bool,
 }
 
 impl Written {
-    fn new(overlay: &Overlay, schema: &Arc<Schema>) -> Self {
+    pub(super) fn new(overlay: &Overlay, schema: &Arc<Schema>) -> Self {
         // Of two segments of one transaction the later one is newer.
         let segments = overlay.segments.iter().rev().cloned().collect();
         let batches = entries(vec![memtable(&overlay.writes)], segments, Arc::clone(schema), KeyRange::all(), false);
-        Self { batches, keys: KeyColumn::default(), row: 0, is_over: false }
+        Self { batches, columns: schema.primary_columns(), batch: None, row: 0, is_over: false }
     }
 
-    async fn key(&mut self) -> Result<Option<&[u8]>> {
-        while self.row >= self.keys.len() {
+    /// The key of the current row; none after the last one.
+    pub(super) async fn key(&mut self) -> Result<Option<&[u8]>> {
+        while self.row >= self.batch.as_ref().map_or(0, |batch| batch.keys.len()) {
             if self.is_over {
                 return Ok(None);
             }
             match self.batches.next().await.transpose()? {
-                Some(batch) => (self.keys, self.row) = (batch.keys, 0),
+                Some(batch) => (self.batch, self.row) = (Some(batch), 0),
                 None => self.is_over = true,
             }
         }
-        Ok(Some(self.keys.get(self.row)))
+        Ok(self.batch.as_ref().map(|batch| batch.keys.get(self.row)))
     }
 
-    fn advance(&mut self) {
+    /// Goes to the next row.
+    pub(super) fn advance(&mut self) {
         self.row += 1;
+    }
+
+    /// The cells of the key of the current row, which there must be, and the whole row unless it was deleted.
+    pub(super) fn change(&self, schema: &Schema) -> Result<(Vec<State>, Option<Vec<State>>)> {
+        let entries = self.batch.as_ref().ok_or_else(|| Error::internal("there is no row that was written"))?;
+        let is_deleted = entries.deleted.as_ref().is_some_and(|deleted| deleted.value(self.row));
+        let columns = if is_deleted { &self.columns[..schema.key_len] } else { &self.columns[..] };
+        let row = batch_row(schema, columns, &entries.batch, self.row)?;
+        Ok((row[..schema.key_len].to_vec(), (!is_deleted).then_some(row)))
     }
 }

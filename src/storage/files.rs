@@ -2,7 +2,7 @@
 //!
 //! What is assumed of the disk: `rename` and `link` within a directory are atomic, and both a file and its directory
 //! entry survive a power cut once the file and the directory were synced. `object_store`'s own [`LocalFileSystem`]
-//! syncs nothing, so [`Durable`] writes by itself and leaves only reading, listing and deleting to it. A file is synced
+//! syncs nothing, so [`Durable`] writes by itself, and leaves only reading, listing and deleting to it. A file is synced
 //! *before* it gets its name. So a file that can be seen is whole, and a manifest or segment that is not is damage,
 //! never a crash.
 //!
@@ -11,7 +11,8 @@
 //! - `manifest/<number>.json`, the number in 20 digits: see [`super::manifest`].
 //! - `<name>#<n>`, beside these: being written. Leftovers are deleted when the store is opened.
 //!
-//! Deleting is lazy: an entry may come back after a power cut. The owner finds such files in [`list_segments`].
+//! On a local disk what was deleted is gone for good when that is acknowledged. Elsewhere, or if a deletion is cut off,
+//! an entry may come back. The owner finds such files in [`list_segments`].
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -22,8 +23,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -117,7 +118,8 @@ pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + S
 
 /// Opens the objects below the directory `root`, or, without one, new objects in memory.
 ///
-/// On disk, what was written is durable when `put` or the completion of an upload returns.
+/// On disk, what was written is durable when `put` or the completion of an upload returns, and what was deleted is gone
+/// for good when that returns.
 ///
 /// # Errors
 /// `Internal` if the directory cannot be read or written.
@@ -128,7 +130,7 @@ pub fn open_object_store(root: Option<&FsPath>) -> Result<Arc<dyn ObjectStore>> 
     }
 }
 
-/// A directory as an object store whose writes survive a power cut once they are acknowledged.
+/// A directory as an object store whose writes and deletions survive a power cut once they are acknowledged.
 #[derive(Clone, Debug)]
 pub struct Durable {
     files: LocalFileSystem,
@@ -160,6 +162,13 @@ impl Durable {
             File::open(&path)?.sync_all()?;
             sync_dir(parent(&path))
         });
+        synced.await?.map_err(|error| failed(location, error))
+    }
+
+    /// Syncs the directory that a file was in.
+    async fn sync_removal(&self, location: &Path) -> object_store::Result<()> {
+        let path = self.place(location)?;
+        let synced = run_blocking(move || sync_dir(parent(&path)));
         synced.await?.map_err(|error| failed(location, error))
     }
 }
@@ -223,7 +232,15 @@ impl ObjectStore for Durable {
         &self,
         locations: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.files.delete_stream(locations)
+        let this = self.clone();
+        let deleted = self.files.delete_stream(locations).and_then(move |location| {
+            let this = this.clone();
+            async move {
+                this.sync_removal(&location).await?;
+                Ok(location)
+            }
+        });
+        deleted.boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 /// The version of the files that this release writes.
 const FORMAT: u64 = 1;
 /// How many manifests are kept: the newest, and the one before.
-const KEPT: usize = 2;
+pub(super) const KEPT: usize = 2;
 
 /// The segments of a store after a checkpoint.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

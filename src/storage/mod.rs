@@ -8,9 +8,10 @@
 //! segments and a manifest in the object store; the log is cut off
 //! ```
 //!
-//! 1. [`txn`] is what everything above uses; [`load`] brings many rows, [`diff`] says what a transaction changed;
+//! 1. [`txn`] is what everything above uses; [`load`] brings many rows, [`diff`] and [`changes`] say what a transaction
+//!    changed;
 //! 2. [`store`] opens and recovers; [`committer`] and [`sequencer`] commit; [`checkpoint`] and [`compaction`] tidy up in the
-//!    background;
+//!    background, and [`scrub`] leaves nothing behind where that is asked for;
 //! 3. [`tree`] reads one sorted tree at one snapshot, and [`merge`](mod@merge) its parts: [`memtable`]s and [`segment`]s, which a
 //!    [`version`] lists;
 //! 4. [`codec`] is how cells, keys and rows are stored, [`log`] and [`files`] are where, [`manifest`] says what there is;
@@ -22,6 +23,7 @@
 mod background;
 pub mod cache;
 pub mod catalog;
+mod changes;
 mod checkpoint;
 pub mod codec;
 pub mod commit;
@@ -47,6 +49,7 @@ mod metered;
 mod pins;
 pub mod read_set;
 mod recovery;
+mod scrub;
 pub mod segment;
 mod sequencer;
 mod shared;
@@ -57,6 +60,7 @@ pub mod version;
 mod write_set;
 mod writer;
 
+pub use changes::{Changes, RowChange};
 pub use counters::Stats as StoreStats;
 pub use data_dir::{DataDir, Workspace};
 pub use diff::{TableChange, TableDiff};

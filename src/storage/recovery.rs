@@ -25,7 +25,7 @@ use super::log::{Disk, Entry, Log, LogOptions, WriteValue};
 use super::manifest::Manifest;
 use super::memtable::{Key, Payload};
 use super::metered::MeteredDisk;
-use super::segment::{SegmentMeta, SegmentStore, Sweeper};
+use super::segment::{GarbageSink as _, SegmentMeta, SegmentStore, Sweeper};
 use super::shared::{Parts, Shared};
 use super::store::StoreConfig;
 use super::tree::{Overlay, Source, TreeScan};
@@ -86,7 +86,7 @@ pub(super) async fn open(config: StoreConfig) -> Result<Shared> {
     let version = version.edit(edits, &mut retired);
     let garbage = Garbage::default();
     garbage.retire(retired);
-    remove_unnamed(&*objects, &files, &named.segments).await;
+    remove_unnamed(&*objects, &sweeper, &files, &named.segments).await;
     tracing::info!(seq, floor, replayed, trees = version.trees.len(), "opened the store");
 
     let log_bytes = log.bytes();
@@ -244,14 +244,15 @@ fn read_meta(json: &[u8]) -> Result<SegmentMeta> {
 }
 
 /// Deletes the files that nothing names.
-async fn remove_unnamed(objects: &dyn ObjectStore, files: &BTreeSet<u64>, named: &BTreeSet<u64>) {
+async fn remove_unnamed(objects: &dyn ObjectStore, sweeper: &Sweeper, files: &BTreeSet<u64>, named: &BTreeSet<u64>) {
     for id in files.difference(named) {
         let path = segment_path(*id);
         match objects.delete(&path).await {
             Ok(()) => tracing::info!(%path, "deleted a segment that was not finished or not needed any more"),
             Err(error) => {
                 let error = object_error("delete", &path, error);
-                tracing::warn!(%error, "a file is left that nobody needs; trying again at the next start");
+                tracing::warn!(%error, "a file is left that nobody needs; trying again later");
+                sweeper.discard(*id);
             }
         }
     }

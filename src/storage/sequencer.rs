@@ -103,10 +103,13 @@ impl Sequencer {
     }
 
     /// Admits a transaction as the next commit, whose number this returns, unless something that it read has changed.
+    /// The rows that it appended have that number in their keys then.
     ///
     /// # Errors
-    /// The first [`Conflict`] that is found; nothing has changed then.
-    pub fn admit(&mut self, commit: &Commit) -> Result<u64, Conflict> {
+    /// The first [`Conflict`] that is found; nothing has changed then, but the transaction is of no more use.
+    pub fn admit(&mut self, commit: &mut Commit) -> Result<u64, Conflict> {
+        // First, because what is remembered are the keys that others read.
+        commit.stamp(self.newest + 1);
         let keys = commit.writes.iter().map(|(tree, key, _)| (*tree, key));
         self.admit_writes(commit.snapshot, &commit.reads, keys, commit.spans())
     }

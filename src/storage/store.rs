@@ -154,7 +154,7 @@ impl Store {
         let commit = match self.is_alone() {
             true => match threads.committer.commit_here(&self.shared, commit) {
                 Ok(outcome) => return outcome,
-                Err(commit) => commit,
+                Err(commit) => *commit,
             },
             false => commit,
         };
@@ -186,6 +186,23 @@ impl Store {
     /// `Internal` if something cannot be read or written; nothing is lost then, and it can be tried again.
     pub async fn compact(&self) -> Result<bool> {
         self.shared.merge(Effort::IDLE).await
+    }
+
+    /// Removes what is not visible any more of some trees from all files: the older versions of their rows, rows that
+    /// were deleted, and those of trees that were dropped, as of the newest commit when this is called. The trees of a
+    /// table are that of its rows and those of its indexes. What transactions have written and not committed stays.
+    ///
+    /// All that these trees have is written again, so this may take long. Commits go on meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` if snapshots stay open that see the older rows: their files are deleted when the snapshots are
+    /// dropped, and this should be called again then. Also if the store takes no commits. `Internal` if something
+    /// cannot be read, written or deleted; nothing is lost then, and it can be tried again.
+    ///
+    /// # Cancel safety
+    /// If this is dropped, something may be left in files until it is called again. Nothing else is different.
+    pub async fn scrub(&self, trees: &[TreeId]) -> Result<()> {
+        self.shared.scrub(trees).await
     }
 
     /// What the store holds and has done.

@@ -9,10 +9,14 @@
 //! ([`Core::writer`]), because an index is right only if nothing comes between reading the old row and writing the new
 //! one. A stream keeps what it saw when it was opened.
 //!
+//! What was done is told by [`Transaction::commit`], as a number that orders all commits. A table may have these
+//! numbers in its keys: see [`Transaction::append`].
+//!
 //! Collections of the transaction itself, which nobody else can see, are read and written by the same methods. They have
 //! no entry in the catalog, and what is read of them is not recorded.
 
 mod alter;
+mod append;
 mod batch;
 mod ddl;
 #[cfg(test)]
@@ -42,7 +46,7 @@ use super::read_set::ReadSet;
 use super::store::Store;
 use super::tree::Source;
 use super::version::Snapshot;
-use super::write_set::WriteSet;
+use super::write_set::{Parts, WriteSet};
 use crate::error::{Error, Result};
 use crate::txn::TxnId;
 use crate::value::State;
@@ -115,6 +119,17 @@ impl Transaction {
     /// The id.
     pub fn id(&self) -> TxnId {
         self.core.id
+    }
+
+    /// The last commit that the transaction sees.
+    pub fn snapshot_seq(&self) -> u64 {
+        self.core.snapshot().seq
+    }
+
+    /// A transaction of its own for what is to be done once this one is committed.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        Self::new(Arc::clone(&self.core.store), self.core.id, self.core.bytes_max)
     }
 
     /// Makes an empty collection that lives as long as the transaction.
@@ -197,9 +212,8 @@ impl Transaction {
         // If the store does not take them over, they are garbage.
         let _drafts = Drafts::new(&core.store, parts.ingests.clone());
         let (txn, snapshot) = (core.id, core.snapshot().seq);
-        let commit =
-            Commit { txn, snapshot, reads, cleared: parts.cleared, ingests: parts.ingests, writes: parts.writes };
-        core.store.commit(commit).await.map(Some)
+        let Parts { cleared, ingests, writes, stamped } = parts;
+        core.store.commit(Commit { txn, snapshot, reads, cleared, ingests, writes, stamped }).await.map(Some)
     }
 
     /// What loads and differences need.

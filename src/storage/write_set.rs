@@ -34,6 +34,8 @@ struct TreeWrites {
     /// Of the overlay in memory.
     bytes: u64,
     base: Base,
+    /// How many rows were appended, if any were: see [`WriteSet::append_rows`].
+    appended: Option<u64>,
 }
 
 /// What becomes of the rows that are in a tree beside those of the transaction.
@@ -53,6 +55,7 @@ pub(super) struct Parts {
     pub cleared: Vec<TreeId>,
     pub ingests: Vec<Arc<Segment>>,
     pub writes: Vec<(TreeId, Key, Option<Payload>)>,
+    pub stamped: Vec<TreeId>,
 }
 
 impl WriteSet {
@@ -93,6 +96,31 @@ impl WriteSet {
         self.bytes = self.bytes - before + after;
     }
 
+    /// How many rows were appended to `tree`.
+    pub(super) fn appended(&self, tree: TreeId) -> u64 {
+        self.trees.get(&tree).and_then(|writes| writes.appended).unwrap_or_default()
+    }
+
+    /// Whether rows were appended to `tree`. What is written there stays in memory, since keys change with the commit.
+    pub(super) fn is_stamped(&self, tree: TreeId) -> bool {
+        self.trees.get(&tree).is_some_and(|writes| writes.appended.is_some())
+    }
+
+    /// The bytes in memory of all trees to which rows were appended, and the largest of these trees.
+    pub(super) fn stamped(&self) -> (u64, Option<TreeId>) {
+        let stamped = || self.trees.iter().filter(|(_, writes)| writes.appended.is_some());
+        let largest = stamped().max_by_key(|(_, writes)| writes.bytes);
+        (stamped().map(|(_, writes)| writes.bytes).sum(), largest.map(|(tree, _)| *tree))
+    }
+
+    /// Puts rows whose keys begin with [`super::codec::UNSTAMPED`], until the commit puts its number there.
+    pub(super) fn append_rows(&mut self, tree: TreeId, schema: &Arc<Schema>, rows: Vec<(Key, Payload)>) {
+        *self.tree(tree, schema).appended.get_or_insert(0) += rows.len() as u64;
+        for (key, payload) in rows {
+            self.write(tree, schema, key, Some(payload));
+        }
+    }
+
     /// Notes that `tree` is new, so that it has no other rows.
     pub(super) fn create(&mut self, tree: TreeId, schema: &Arc<Schema>) {
         self.tree(tree, schema).base = Base::None;
@@ -112,6 +140,7 @@ impl WriteSet {
         if writes.base == Base::Seen {
             writes.base = Base::Cleared;
         }
+        writes.appended = None;
         self.bytes -= bytes;
         self.cleared.extend(overlay.segments);
     }
@@ -147,10 +176,10 @@ impl WriteSet {
         }
     }
 
-    /// The tree with the most bytes in memory, and how many these are. It is never the catalog, which the store wants to
-    /// read in the commit itself.
+    /// The tree with the most bytes in memory that may go to segments, and how many these are. It is never the catalog,
+    /// which the store wants to read in the commit itself, nor one to which rows were appended.
     pub(super) fn largest(&self) -> Option<(TreeId, u64)> {
-        let trees = self.trees.iter().filter(|(tree, _)| **tree != CATALOG);
+        let trees = self.trees.iter().filter(|(tree, writes)| **tree != CATALOG && writes.appended.is_none());
         trees.map(|(tree, writes)| (*tree, writes.bytes)).max_by_key(|(_, bytes)| *bytes)
     }
 
@@ -167,6 +196,9 @@ impl WriteSet {
             self.bytes -= writes.bytes;
             if writes.base == Base::Cleared {
                 parts.cleared.push(tree);
+            }
+            if writes.appended.is_some() {
+                parts.stamped.push(tree);
             }
             parts.ingests.extend(writes.overlay.segments);
             let rows = Arc::unwrap_or_clone(writes.overlay.writes);
@@ -190,6 +222,7 @@ impl WriteSet {
             overlay: Overlay::default(),
             bytes: 0,
             base: if tree.is_ephemeral() { Base::None } else { Base::Seen },
+            appended: None,
         })
     }
 }
@@ -217,7 +250,8 @@ impl TreeWrites {
     }
 }
 
-fn entry_bytes(key: &[u8], payload: Option<&Payload>) -> u64 {
+/// The bytes of an entry of an overlay in memory, roughly.
+pub(super) fn entry_bytes(key: &[u8], payload: Option<&Payload>) -> u64 {
     ENTRY_BYTES + key.len() as u64 + payload.map_or(0, |payload| payload.len() as u64)
 }
 
@@ -280,6 +314,24 @@ mod tests {
         assert!(!set.changes(TREE) && set.bytes() == 0);
         set.drop_tree(TreeId(8), catalog_schema());
         assert_eq!(set.take_durable().cleared, [TreeId(8)]);
+    }
+
+    #[test]
+    fn rows_that_are_appended_stay_in_memory() {
+        let mut set = WriteSet::default();
+        put(&mut set, TreeId(8), 1, payload(1));
+        put(&mut set, TREE, 1, payload(50));
+        assert_eq!((set.largest().map(|(tree, _)| tree), set.stamped()), (Some(TREE), (0, None)));
+        set.append_rows(TREE, catalog_schema(), vec![(key(2), payload(5).unwrap()), (key(3), payload(5).unwrap())]);
+        assert_eq!((set.appended(TREE), set.is_stamped(TREE), set.is_stamped(TreeId(8))), (2, true, false));
+        assert_eq!(set.largest().map(|(tree, _)| tree), Some(TreeId(8)));
+        assert_eq!(set.stamped(), (3 * (ENTRY_BYTES + 1) + 60, Some(TREE)));
+        let mut cleared = WriteSet::default();
+        cleared.append_rows(TREE, catalog_schema(), vec![(key(2), payload(5).unwrap())]);
+        cleared.clear(TREE, catalog_schema());
+        assert!(!cleared.is_stamped(TREE) && cleared.take_durable().stamped.is_empty());
+        let parts = set.take_durable();
+        assert_eq!((parts.stamped, parts.writes.len()), (vec![TREE], 4));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Commits groups of transactions.
 //!
-//! A group takes four steps: each transaction is admitted or refused, in order ([`Sequencer`]); what was admitted goes
-//! to the log, which makes it durable at once; it is applied to memtables, where nobody sees it yet; and it is
-//! published, so that snapshots from now on see it. Whoever is told that a transaction was committed can see it.
+//! A group takes four steps: each transaction is admitted or refused, in order ([`Sequencer`]), and the rows that it
+//! appended get its number; what was admitted goes to the log, which makes it durable at once; it is applied to
+//! memtables, where nobody sees it yet; and it is published, so that snapshots from now on see it. Whoever is told that
+//! a transaction was committed can see it.
 //!
 //! Invariants:
 //! - Numbers of commits are dense, in the log as in what is published.
@@ -98,7 +99,7 @@ impl Writer {
     }
 
     /// Admits a transaction to the group, or refuses it.
-    fn admit(&mut self, commit: Commit, group: &mut Group) -> Result<u64> {
+    fn admit(&mut self, mut commit: Commit, group: &mut Group) -> Result<u64> {
         let catalog = CatalogWrites::read(commit.writes.iter().map(|(tree, key, value)| (*tree, key, value.as_ref())))?;
         let trees: BTreeSet<TreeId> = commit.trees().collect();
         if let Err(error) = self.directory.check(&catalog, &trees) {
@@ -106,7 +107,7 @@ impl Writer {
             self.sequencer.validate(&commit).map_err(|conflict| self.directory.explain(&conflict))?;
             return Err(error);
         }
-        let seq = self.sequencer.admit(&commit).map_err(|conflict| self.directory.explain(&conflict))?;
+        let seq = self.sequencer.admit(&mut commit).map_err(|conflict| self.directory.explain(&conflict))?;
         let ingests: Vec<Arc<Segment>> =
             (0..).zip(&commit.ingests).map(|(ordinal, segment)| segment.committed(seq, ordinal)).collect();
         group.segment_bytes += ingests.iter().map(|segment| segment.meta().bytes).sum::<u64>();
@@ -166,6 +167,14 @@ impl Writer {
         shared.load.freeze();
         shared.publish(edits, None);
         shared.newest()
+    }
+
+    /// Has the log go on in a new file, so that it can be cut off after what it has now.
+    ///
+    /// # Errors
+    /// `Unavailable` if the log has failed.
+    pub(super) fn seal(&mut self) -> Result<()> {
+        self.log.seal()
     }
 
     /// Deletes what the log has only of commits up to `floor`.

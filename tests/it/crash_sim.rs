@@ -67,6 +67,7 @@ struct Tally {
     kept: u64,
     checkpoints: u64,
     merges: u64,
+    scrubs: u64,
     starts_cut_off: u64,
 }
 
@@ -179,6 +180,12 @@ impl Life {
                 1 => {
                     self.tally.merges += 1;
                     ("merge", block_on(store.compact()).map(drop))
+                }
+                2 => {
+                    self.tally.scrubs += 1;
+                    let mut trees: Vec<_> = store.snapshot().version.trees.keys().copied().collect();
+                    trees.sort_unstable();
+                    ("scrub", block_on(store.scrub(&trees)))
                 }
                 _ => ("transaction", self.transact(&store)),
             };
@@ -327,12 +334,13 @@ fn whatever_was_acknowledged_survives_any_crash() {
             life.run();
             life.restart();
         }
-        let Tally { commits, in_flight, kept, checkpoints, merges, starts_cut_off } = life.tally;
+        let Tally { commits, in_flight, kept, checkpoints, merges, scrubs, starts_cut_off } = life.tally;
         sum.commits += commits;
         sum.in_flight += in_flight;
         sum.kept += kept;
         sum.checkpoints += checkpoints;
         sum.merges += merges;
+        sum.scrubs += scrubs;
         sum.starts_cut_off += starts_cut_off;
     }
     println!("{sum:?}");

@@ -14,6 +14,8 @@
 //! | String, Bytes, Id, Email | see `order`: escaped, with a zero byte at the end |
 //! | Version, Link, Any | see `value_key` |
 
+use std::sync::Arc;
+
 use super::cell::{Cell, mismatch};
 use super::order::{self, read_text, skip, skip_text, take, take_byte, write_text};
 use super::{json, value_key};
@@ -28,6 +30,19 @@ pub use super::range::{KeyRange, range, successor};
 /// What stands before the cells of a nullable column.
 pub(super) const ABSENT: u8 = 0;
 pub(super) const PRESENT: u8 = 1;
+
+/// The first cell of the key of a row whose commit has no number yet: see [`stamp`].
+pub const UNSTAMPED: u64 = u64::MAX;
+
+/// Puts the number of a commit in place of the first cell of a key, if that is [`UNSTAMPED`]. The cell must be one of a
+/// column of U64 that is not nullable.
+pub fn stamp(key: &mut Arc<[u8]>, number: u64) {
+    let is_unstamped = key.first_chunk() == Some(&UNSTAMPED.to_be_bytes());
+    // Whoever else has the key keeps it as it was.
+    if is_unstamped && let Some(first) = Arc::make_mut(key).first_chunk_mut() {
+        *first = number.to_be_bytes();
+    }
+}
 
 /// Whether a cell can be read from its key bytes as it was written. Other key cells are kept in the payload too.
 pub fn is_reversible(ty: ColumnType) -> bool {
@@ -290,6 +305,22 @@ mod tests {
         for (column, cell, expected) in cases {
             assert_eq!(hex::encode(bytes(&column, &cell)), expected, "{cell:?}");
         }
+    }
+
+    #[test]
+    fn a_stamp_takes_the_place_of_the_first_cell() {
+        let number = column("n", ColumnType::Number(NumberClass::U64));
+        let columns = [number.clone(), number, column("c", ColumnType::String)];
+        let key = |commit: u64| -> Arc<[u8]> {
+            encode_key(&columns, &[commit.into(), 7u64.into(), string("x")]).unwrap().into()
+        };
+        let (mut stamped, kept) = (key(UNSTAMPED), key(5));
+        let before = Arc::clone(&stamped);
+        stamp(&mut stamped, 5);
+        assert_eq!((&stamped, &before), (&kept, &key(UNSTAMPED)));
+        // What has a number keeps it.
+        stamp(&mut stamped, 6);
+        assert_eq!(stamped, kept);
     }
 
     #[test]

@@ -23,6 +23,6 @@ mod value_key;
 pub use arrow::{
     KeyColumn, RowBuilder, arrow_schema, cast_batch, cell, data_type, encode_batch_keys, encode_batch_payloads, rows,
 };
-pub use key::{decode_cell, decode_key, encode_cell, encode_key, is_reversible};
+pub use key::{UNSTAMPED, decode_cell, decode_key, encode_cell, encode_key, is_reversible, stamp};
 pub use range::{KeyRange, range, successor};
 pub use row::{decode_column, decode_row, encode_payload};

@@ -186,6 +186,35 @@ fn what_is_in_segments_is_deleted_by_whole_files() {
 }
 
 #[test]
+fn a_log_that_was_sealed_is_deleted_as_a_whole() {
+    let disk = logged(1..=20);
+    let (mut log, _) = open(&disk, 0);
+    log.seal().unwrap();
+    log.truncate(19).unwrap();
+    assert_eq!(files(&disk).len(), 1);
+    log.truncate(20).unwrap();
+    assert_eq!((files(&disk).len(), log.bytes(), log.next_seq()), (0, 0, 21));
+    let (mut log, found) = open(&disk, 20);
+    assert!(found.is_empty());
+    log.append(&entries(21..=22)).unwrap();
+
+    // What came after the seal is in a file of its own.
+    log.seal().unwrap();
+    log.append(&entries(23..=23)).unwrap();
+    log.truncate(22).unwrap();
+    assert_eq!(files(&disk), [file::name(23)]);
+    assert_eq!(open(&disk, 22).1, entries(23..=23));
+    log.append(&entries(24..=24)).unwrap();
+    assert_eq!(files(&disk), [file::name(23)]);
+
+    disk.fail_sync.store(1, Ordering::Relaxed);
+    assert!(log.append(&entries(25..=25)).is_err());
+    assert_eq!(log.seal().unwrap_err().kind(), Kind::Unavailable);
+    log.truncate(u64::MAX).unwrap();
+    assert_eq!(files(&disk), [file::name(23)]);
+}
+
+#[test]
 fn a_log_that_ends_before_the_floor_goes_on_after_it() {
     let disk = logged(1..=3);
     let (mut log, found) = open(&disk, 10);

@@ -44,6 +44,8 @@ pub struct Log {
     next_seq: u64,
     /// Why nothing can be appended any more.
     poison: Option<String>,
+    /// Whether files were deleted that may come back after a power cut.
+    is_unsynced: bool,
 }
 
 /// Why a block was not appended.
@@ -81,6 +83,7 @@ impl Log {
             capacity: found.capacity,
             next_seq: found.next_seq,
             poison: None,
+            is_unsynced: false,
         };
         log.prepare_ahead();
         Ok((log, found.entries))
@@ -128,24 +131,47 @@ impl Log {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Deletes the files in which no entry is later than `floor`. So some entries that are not later may stay.
+    /// Has the next block begin a new file, so that [`Log::truncate`] can delete all files that there are now.
+    ///
+    /// # Errors
+    /// `Unavailable` if a write or a sync has failed: what is in the last file is not known then.
+    pub fn seal(&mut self) -> Result<()> {
+        if let Some(why) = &self.poison {
+            return Err(Error::unavailable(format!("the log is as it is until it is opened again: {why}")));
+        }
+        self.capacity = 0;
+        Ok(())
+    }
+
+    /// Deletes the files in which no entry is later than `floor`, and to which none will be added. So some entries that
+    /// are not later may stay, unless the log was [sealed](Log::seal) after them. What was deleted does not come back.
     ///
     /// # Errors
     /// `Internal` if a file cannot be deleted. Those that are left are deleted by the next call.
     pub fn truncate(&mut self, floor: u64) -> Result<()> {
-        let mut has_removed = false;
-        while self.files.get(1).is_some_and(|second| second.first_seq <= floor.saturating_add(1))
-            && let Some(first) = self.files.front()
+        while let Some(first) = self.files.front()
+            && self.is_over(floor)
         {
             let name = file::name(first.first_seq);
             self.disk.remove(&name).map_err(|error| failed("remove", &name, &error))?;
             self.files.pop_front();
-            has_removed = true;
+            self.is_unsynced = true;
         }
-        if has_removed {
+        if self.is_unsynced {
             self.disk.sync_dir().map_err(|error| failed("sync", "the log directory", &error))?;
+            self.is_unsynced = false;
         }
         Ok(())
+    }
+
+    /// Whether the first file has no entry that is later than `floor`, and will never have one.
+    fn is_over(&self, floor: u64) -> bool {
+        let next = match self.files.get(1) {
+            Some(second) => second.first_seq,
+            None if self.capacity == 0 && self.poison.is_none() => self.next_seq,
+            None => return false,
+        };
+        next <= floor.saturating_add(1)
     }
 
     /// Refuses entries that cannot be appended.

@@ -37,6 +37,7 @@ enum Action {
     },
     Checkpoint,
     Merge,
+    Scrub,
     /// The host stops and is started again. It may lose what was not synced, and may fail a few operations into that.
     Restart {
         loses: bool,
@@ -56,6 +57,7 @@ fn action() -> impl Strategy<Value = Action> {
         12 => write.prop_map(|(table, clears, loads, rows)| Action::Write { table, clears, loads, rows }),
         3 => Just(Action::Checkpoint),
         2 => Just(Action::Merge),
+        1 => Just(Action::Scrub),
         2 => restart.prop_map(|(loses, fails_after)| Action::Restart { loses, fails_after }),
         1 => (0u8..40).prop_map(Action::Break),
     ]
@@ -92,6 +94,11 @@ impl Run {
             }
             Action::Merge => {
                 let done = self.store().compact().await;
+                assert!(done.is_ok() || self.is_broken, "{done:?}");
+            }
+            Action::Scrub => {
+                let trees: Vec<TreeId> = self.model.tables.values().map(|(table, _)| table.table.rows).collect();
+                let done = self.store().scrub(&trees).await;
                 assert!(done.is_ok() || self.is_broken, "{done:?}");
             }
             Action::Restart { loses, fails_after } => self.restart(*loses, *fails_after).await,

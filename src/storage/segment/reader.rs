@@ -100,6 +100,8 @@ impl Segment {
 
     /// Has the file deleted as soon as nobody uses it: when this was dropped, and all segments that are the same.
     pub fn mark_garbage(&self) {
+        // First, so that the file is known when it is discarded.
+        self.store.doom(self.meta.id, self.meta.tree);
         self.file.is_garbage.store(true, Ordering::Release);
     }
 

@@ -54,6 +54,11 @@ impl SegmentStore {
         &self.cache
     }
 
+    /// Notes that the file of the segment `id` of `tree` will be deleted when nobody reads it any more.
+    pub fn doom(&self, id: u64, tree: TreeId) {
+        self.garbage.doom(id, tree);
+    }
+
     /// Has the file of the segment `id` deleted, which nobody reads.
     pub fn discard(&self, id: u64) {
         self.cache.forget(id);

@@ -347,6 +347,7 @@ impl Host {
             cleared: vec![],
             ingests: vec![],
             writes: vec![],
+            stamped: vec![],
         }
     }
 }

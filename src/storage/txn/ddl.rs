@@ -95,8 +95,8 @@ impl Transaction {
     /// their entries here.
     ///
     /// # Errors
-    /// `BadRequest` if there is no such table, if the change is another one, or if rows do not agree with a new unique
-    /// index; as [`Transaction::table`].
+    /// `BadRequest` if there is no such table, if the change is another one, if rows do not agree with a new unique
+    /// index, or if there is a new index and this transaction has appended rows; as [`Transaction::table`].
     pub async fn alter_table(&self, path: &str, schema: Schema) -> Result<Arc<Table>> {
         let core = &self.core;
         let _writing = core.writer().await;
@@ -112,6 +112,10 @@ impl Transaction {
 
         let added = kept.iter().enumerate().filter(|(_, before)| before.is_none());
         let added = added.map(|(at, _)| Index::new(&table.schema, at, table.indexes[at])).collect::<Vec<_>>();
+        if !added.is_empty() && core.work.lock().writes.is_stamped(old.rows) {
+            let message = format!("rows were appended to {path} in this transaction, so it cannot get an index now");
+            return Err(Error::bad_request(message));
+        }
         let mut filled = Vec::with_capacity(added.len());
         for index in &added {
             filled.push(backfill(core, &table, index).await?);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 
-use super::Core;
+use super::{Core, Work};
 use crate::error::{Error, Result};
 use crate::storage::codec::KeyRange;
 use crate::storage::memtable::{Key, Memtable, Payload};
@@ -23,9 +23,10 @@ impl Core {
     /// Writes rows to segments while they take more memory than they may. The caller holds the [`Core::writer`].
     ///
     /// # Errors
-    /// `TooLarge` if there are too many segments; `Internal` if one cannot be written.
+    /// `TooLarge` if there are too many segments, or too many bytes in tables to which rows were appended; `Internal`
+    /// if a segment cannot be written.
     pub(in crate::storage) async fn make_room(&self) -> Result<()> {
-        while let Some(tree) = self.crowded() {
+        while let Some(tree) = self.crowded()? {
             self.spill(tree).await?;
             if self.work.lock().writes.segments_len() > SEGMENTS_MAX {
                 let message = format!("the transaction writes more than its memory and {SEGMENTS_MAX} files can take");
@@ -36,29 +37,50 @@ impl Core {
     }
 
     /// A tree whose rows should not stay in memory.
-    fn crowded(&self) -> Option<TreeId> {
+    fn crowded(&self) -> Result<Option<TreeId>> {
         let work = self.work.lock();
-        let (tree, bytes) = work.writes.largest()?;
-        // Half of the memory is for what is read.
-        let is_crowded = bytes > TREE_BYTES_MAX || work.writes.bytes() > self.bytes_max / 2;
-        (is_crowded && bytes > 0).then_some(tree)
+        let is_full = work.writes.bytes() > self.write_bytes_max();
+        let largest = work.writes.largest().filter(|(_, bytes)| *bytes > 0);
+        match (largest, work.writes.stamped()) {
+            (Some((tree, bytes)), _) => Ok((is_full || bytes > TREE_BYTES_MAX).then_some(tree)),
+            (None, (1.., Some(tree))) if is_full => Err(self.no_room(&work, tree)),
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// How many bytes of memory writes may take: half of it is for what is read.
+    pub(super) fn write_bytes_max(&self) -> u64 {
+        self.bytes_max / 2
+    }
+
+    /// The error of a table to which rows were appended, so that they must stay in memory, and cannot.
+    pub(super) fn no_room(&self, work: &Work, tree: TreeId) -> Error {
+        let name = work.used.get(&tree).map(|access| Arc::clone(&access.table.name)).unwrap_or_default();
+        let bytes = self.write_bytes_max();
+        let message = format!("rows were appended to {name}, so all that is written there must fit in {bytes} bytes");
+        Error::too_large(message)
     }
 
     /// Writes the rows of a tree that are in memory to a segment. The caller holds the [`Core::writer`].
     ///
     /// # Errors
-    /// `Internal` if it cannot be written; the rows stay in memory then.
+    /// `TooLarge` if rows were appended to the tree, whose keys only the commit will know; `Internal` if the segment
+    /// cannot be written. The rows stay in memory then.
     pub(in crate::storage) async fn spill(&self, tree: TreeId) -> Result<()> {
         let (overlay, schema) = {
             let work = self.work.lock();
             let Some(schema) = work.writes.schema(tree).cloned() else {
                 return Ok(());
             };
-            (work.writes.overlay(tree).0, schema)
+            let overlay = work.writes.overlay(tree).0;
+            if overlay.writes.is_empty() {
+                return Ok(());
+            }
+            if work.writes.is_stamped(tree) {
+                return Err(self.no_room(&work, tree));
+            }
+            (overlay, schema)
         };
-        if overlay.writes.is_empty() {
-            return Ok(());
-        }
         let segment = self.segment_of(tree, &schema, &overlay.writes).await?;
         self.work.lock().writes.replace(tree, segment);
         Ok(())

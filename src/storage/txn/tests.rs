@@ -1,3 +1,5 @@
+mod append;
+mod changes;
 mod conflicts;
 mod ddl;
 mod model;

@@ -183,7 +183,7 @@ impl Core {
 }
 
 /// The key and the payload of a row.
-fn encoded(schema: &Schema, row: &[State]) -> Result<(Key, Payload)> {
+pub(super) fn encoded(schema: &Schema, row: &[State]) -> Result<(Key, Payload)> {
     let key = encode_key(schema.key(), &row[..schema.key_len])?;
     Ok((key.into(), encode_payload(schema, row)?.into()))
 }

@@ -161,6 +161,7 @@ async fn run(ops: Vec<Op>, bytes_max: u64) {
         assert_eq!(all(&txn, &table).await, expected, "after {op:?}");
         check(&txn, &table).await;
         check_diff(&txn, &committed, &model).await;
+        check_changes(&txn, &table, &committed, &model).await;
     }
     drop(txn);
     let expected: Vec<_> = committed.iter().map(|(id, rest)| cells(*id, *rest)).collect();
@@ -182,6 +183,22 @@ async fn check_diff(txn: &Transaction, before: &Model, after: &Model) {
     assert_eq!(deleted, ids(&|id| !after.contains_key(id)));
     let differs = |id: &i64| before.contains_key(id) && after.contains_key(id) && before[id] != after[id];
     assert_eq!(changed, ids(&differs));
+}
+
+/// Checks that the changes make the second map of the first.
+async fn check_changes(txn: &Transaction, table: &Table, before: &Model, after: &Model) {
+    let rows = |model: &Model| model.iter().map(|(id, rest)| (*id, cells(*id, *rest))).collect::<BTreeMap<_, _>>();
+    let mut found = rows(before);
+    let changes = txn.changes(table, u64::MAX).await.unwrap().rows;
+    let ids: Vec<i64> = changes.iter().map(|change| id_of(&change.key)).collect();
+    assert!(ids.is_sorted_by(|l, r| l < r), "{ids:?}");
+    for (id, change) in ids.into_iter().zip(changes) {
+        match change.row {
+            Some(row) => found.insert(id, row),
+            None => found.remove(&id),
+        };
+    }
+    assert_eq!(found, rows(after));
 }
 
 fn id_of(row: &[crate::value::State]) -> i64 {
