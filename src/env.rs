@@ -31,6 +31,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// 32 bytes that nobody can guess: a key, or what is hashed with something that must not be found by trying.
+#[expect(clippy::disallowed_methods, reason = "this is where secrets come from")]
+pub fn secret() -> [u8; 32] {
+    rand::random()
+}
+
 /// Mints transaction ids: never one timestamp twice, never behind an id that was seen (a hybrid logical clock).
 #[derive(Debug)]
 pub struct TxnClock {

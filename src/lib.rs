@@ -9,10 +9,12 @@
 //! 5. [`server`] writes the reply.
 //!
 //! What all of them share is the vocabulary: [`error`], [`value`], [`txn`], [`limits`] and [`env`]. `storage` owns the
-//! data directory. ARCHITECTURE.md has the map and the reasons.
+//! data directory, `cluster` knows what is at which path. ARCHITECTURE.md has the map and the reasons.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests use the real time"))]
 
+pub mod chain;
+pub mod cluster;
 pub mod compiler;
 pub mod env;
 pub mod error;

@@ -1,12 +1,16 @@
-//! The `tinychain` binary: reads the command line, then hands over to [`tinychain::server::serve`].
+//! The `tinychain` binary: reads the command line, then hands over to [`tinychain::server::serve`], or makes a token.
 //!
-//! Exit status: 0 after a shutdown by signal, 1 if the host could not start, 2 if the command line is wrong.
+//! Exit status: 0 after a shutdown by signal, 1 if the host could not start or the token not be made, 2 if the command
+//! line is wrong.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tinychain::server::{Config, serve};
+use tinychain::env::{Clock as _, SystemClock};
+use tinychain::server::auth::TokenArgs;
+use tinychain::server::{Command, CommandLine, Config, serve};
+use tinychain::storage::DataDir;
 use tracing_subscriber::EnvFilter;
 
 /// Small states come and go by the million; this allocator takes half the time of the system's.
@@ -15,9 +19,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Prints the usage and exits with status 2 if the command line is wrong.
-    let config = Config::parse();
-    start_logging(&config.log_level);
-    match run(config) {
+    let line = CommandLine::parse();
+    start_logging(&line.config.log_level);
+    let result = match line.command {
+        Some(Command::Token(args)) => make_token(&args),
+        None => run(line.config),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("tinychain: {message}");
@@ -34,6 +42,14 @@ fn start_logging(level: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+}
+
+/// Writes a token to stdout.
+fn make_token(args: &TokenArgs) -> Result<(), String> {
+    let secret = DataDir::read_secret(&args.data_dir).map_err(|error| error.to_string())?;
+    let now = SystemClock.unix_nanos() / 1_000_000_000;
+    let token = args.token(&secret, now).map_err(|error| error.message().to_string())?;
+    writeln!(std::io::stdout(), "{token}").map_err(|error| format!("cannot write the token: {error}"))
 }
 
 fn run(config: Config) -> Result<(), String> {

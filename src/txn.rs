@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::value::{Id, Verb};
 
 /// The id of a transaction: nanoseconds since the Unix epoch, then a nonce. Written `<timestamp>-<nonce>`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
@@ -38,6 +39,15 @@ impl fmt::Display for TxnId {
     }
 }
 
+/// Says what whoever makes a request may call.
+pub trait Access: fmt::Debug + Send + Sync {
+    /// Checks that a path may be called.
+    ///
+    /// # Errors
+    /// `Unauthorized` if it takes a token and there is none, `Forbidden` if the token does not suffice.
+    fn check(&self, verb: Verb, path: &[Id]) -> Result<()>;
+}
+
 /// What a request carries through its life.
 #[derive(Clone, Debug)]
 pub struct Txn {
@@ -46,6 +56,8 @@ pub struct Txn {
     pub deadline: Instant,
     /// The caller's token, to be forwarded to other hosts.
     pub token: Option<Arc<str>>,
+    /// What the request may call; nothing where everybody may call everything.
+    pub access: Option<Arc<dyn Access>>,
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use tinychain::env::SystemClock;
 use tinychain::error::{Error, Result};
 use tinychain::exec::{Engine, EngineConfig, Gateway, Kernel, Prepared, RemoteArgs};
 use tinychain::limits::Limits;
-use tinychain::server::codec::json;
 use tinychain::storage::{Store, StoreConfig};
 use tinychain::txn::{Txn, TxnId};
+use tinychain::value::doc::json;
 use tinychain::value::{Authority, Link, State};
 
 /// Longer than any run.
@@ -57,7 +57,7 @@ impl InProcess {
         let engine = Engine::new(&engine).expect("an engine");
         Self {
             kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), store, engine),
-            txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None },
+            txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None, access: None },
         }
     }
 

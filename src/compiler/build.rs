@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::graph::{NodeId, Op, OpGraph, Target, Trail};
 use super::methods::{self, Params, Shape};
@@ -103,6 +103,18 @@ struct Place<'a> {
     /// `_then` or `_or_else` in a branch of an `if`.
     branch: &'static str,
     trail: Option<Arc<Trail>>,
+    /// Whether it is given by name to a link, which may make an instance of it.
+    is_member: bool,
+}
+
+static SELF: LazyLock<Id> = LazyLock::new(|| Id::from(Id::SELF));
+
+/// The error that a name has no state.
+pub fn unknown(name: &Id) -> Error {
+    match name.as_str() {
+        Id::SELF => Error::bad_request("$self is only known in a method"),
+        name => Error::not_found(format!("state with ID {name}")),
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -125,7 +137,7 @@ impl<'a> Builder<'a> {
         let Some(last) = self.last else { return Ok(self.graph) };
         for name in self.order(&last.name) {
             let trail = self.is_named.then(|| Arc::new(Trail { step: name.clone(), caller: None }));
-            let place = Place { step: name, branch: "", trail };
+            let place = Place { step: name, branch: "", trail, is_member: false };
             let node = self.expr(self.steps[name], &place)?;
             self.built.insert(name, node);
             if let Some(stand_in) = self.recalled.remove(name) {
@@ -227,7 +239,7 @@ impl<'a> Builder<'a> {
     }
 
     fn exprs(&mut self, exprs: impl IntoIterator<Item = &'a Expr>, place: &Place<'a>) -> Result<Vec<NodeId>> {
-        let place = Place { branch: "", ..place.clone() };
+        let place = Place { branch: "", is_member: false, ..place.clone() };
         exprs.into_iter().map(|expr| self.expr(expr, &place)).collect()
     }
 
@@ -256,14 +268,23 @@ impl<'a> Builder<'a> {
                 self.graph.set_class(node, state.class());
                 Ok(node)
             }
-            None => self.add(Op::Const(state.clone()), &[], place),
+            None => self.constant(state, place),
+        }
+    }
+
+    /// A literal of an op. An op within a method knows the method's `$self`, unless it will be a method itself.
+    fn constant(&mut self, state: &'a State, place: &Place<'a>) -> Result<NodeId> {
+        let node = self.add(Op::Const(state.clone()), &[], place)?;
+        match state {
+            State::Op(op) if self.is_op && op.uses_self && !place.is_member => {
+                let object = self.name(&SELF, place)?;
+                self.add(Op::With(Arc::new([SELF.clone()])), &[object, node], place)
+            }
+            _ => Ok(node),
         }
     }
 
     fn name(&mut self, name: &'a Id, place: &Place<'a>) -> Result<NodeId> {
-        if name.as_str() == Id::SELF {
-            return self.fail(Error::bad_request("$self is only known in a method"), place);
-        }
         if let Some(node) = self.built.get(name) {
             return Ok(*node);
         }
@@ -280,7 +301,7 @@ impl<'a> Builder<'a> {
             return self.add(Op::Recall(stand_in), &[], place);
         }
         if !self.is_op {
-            return self.fail(Error::not_found(format!("state with ID {name}")), place);
+            return self.fail(unknown(name), place);
         }
         if let Some(node) = self.inputs.get(name) {
             return Ok(*node);
@@ -322,7 +343,11 @@ impl<'a> Builder<'a> {
                 }
             }
         };
-        operands.extend(self.exprs(args.exprs(), place)?);
+        let makes_instance = matches!((subject, args), (Subject::Link(_), Args::Post(..)));
+        let inner = Place { branch: "", is_member: makes_instance, ..place.clone() };
+        for arg in args.exprs() {
+            operands.push(self.expr(arg, &inner)?);
+        }
         self.add(Op::Call(target, shape), &operands, place)
     }
 
@@ -406,8 +431,6 @@ fn not_allowed(link: &Link, verb: &str) -> Error {
     Error::method_not_allowed(format!("endpoint {} does not support {verb}", link.path_text()))
 }
 
-/// What is below this path is data of services.
-const SERVICE: &str = "/service/";
 /// Where collections are copied.
 const COPIES: [&str; 2] = ["/state/collection/btree/copy_from", "/state/collection/table/copy_from"];
 
@@ -425,10 +448,12 @@ fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
             false => Err(not_allowed(link, shape.verb().http())),
         };
     }
-    if path.starts_with(SERVICE) || COPIES.contains(&path.as_str()) {
+    if link.root().is_some() {
+        return Ok(Target::Data(link.to_local()));
+    }
+    if COPIES.contains(&path.as_str()) {
         return match shape {
             Shape::Post(_) => Ok(Target::Data(link.clone())),
-            _ if path.starts_with(SERVICE) => Ok(Target::Data(link.clone())),
             shape => Err(not_allowed(link, shape.verb().http())),
         };
     }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::value::class::Ref;
+use crate::value::doc::Quoted;
 use crate::value::{
-    Args, Class, Closure, Doc, Expr, Flow, Id, Link, Map, OpDef, OpKind, State, Step, Subject, Tuple, Value, Verb, cast,
+    Args, Class, Closure, Doc, Expr, Flow, Id, Link, Map, Object, OpDef, OpKind, State, Step, Subject, Tuple, Value,
+    Verb, cast,
 };
 
 /// Decodes any document.
@@ -244,10 +246,23 @@ fn call(subject: Subject, args: Args) -> Expr {
 }
 
 fn decode_link(link: Link, doc: &Doc) -> Result<Expr> {
+    if let Doc::List(items) = doc
+        && let [key, value] = items.as_slice()
+        && let Some(definition) = decode_definition(&link, value)
+    {
+        let key = decode(key).map_err(|error| error.within(0))?;
+        return Ok(call(Subject::Link(link), Args::Put(key, definition)));
+    }
     match decode_args(doc)? {
         None => Ok(Expr::Literal(link.into())),
         Some(args) => Ok(call(Subject::Link(link), args)),
     }
+}
+
+/// What is put to a directory or an item, if it is a definition: that is kept as it is written, not resolved.
+pub(super) fn decode_definition(link: &Link, doc: &Doc) -> Option<Expr> {
+    let is_definition = matches!(doc, Doc::Map(_)) && link.is_unversioned();
+    is_definition.then(|| Expr::Literal(Object::Definition(Quoted::new(doc.clone())).into()))
 }
 
 fn decode_typed(class: Class, doc: &Doc) -> Result<Expr> {
@@ -418,9 +433,14 @@ fn decode_op_ref(verb: Verb, doc: &Doc) -> Result<Expr> {
             }
         )));
     }
+    let definition = match &subject {
+        Subject::Link(link) if verb == Verb::Put => decode_definition(link, &docs[2]),
+        _ => None,
+    };
     Ok(call(
         subject,
         match verb {
+            Verb::Put if let Some(definition) = definition => Args::Put(arg(1)?, definition),
             Verb::Get => Args::Get(arg(1)?),
             Verb::Delete => Args::Delete(arg(1)?),
             Verb::Put => Args::Put(arg(1)?, arg(2)?),

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::decode::{decode, decode_key, decode_params, decode_steps, is_named_steps};
+use super::decode::{decode, decode_definition, decode_key, decode_params, decode_steps, is_named_steps};
 use crate::error::{Error, Result};
 use crate::value::{Args, Class, Doc, Expr, Flow, Id, Link, Map, OpKind, State, Step, Subject, Tuple, Value, Verb};
 
@@ -52,7 +52,10 @@ impl Program {
         let args = match verb {
             Verb::Get => Args::Get(key()?),
             Verb::Delete => Args::Delete(key()?),
-            Verb::Put => Args::Put(key()?, decode(body)?),
+            Verb::Put => {
+                let value = decode_definition(&link, body).map_or_else(|| decode(body), Ok)?;
+                Args::Put(key()?, value)
+            }
             Verb::Post => {
                 let (keys, values) = match body {
                     Doc::Null => (Arc::from([]), vec![]),
@@ -138,7 +141,8 @@ pub fn is_parameter(state: &State) -> bool {
         | State::Op(_)
         | State::Closure(_)
         | State::Collection(_)
-        | State::Stream(_) => false,
+        | State::Stream(_)
+        | State::Object(_) => false,
         State::Value(_) => true,
         State::Tuple(tuple) => !tuple.items().is_empty(),
         State::Map(map) => !map.is_empty(),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::data::DataCall;
 use super::items;
+use super::object::call_object;
 use super::step::not_a_key;
 use super::unit::Site;
 use crate::compiler::methods::{Bound, LoopKind, Receiver, Shape};
 use crate::error::{Error, Result};
-use crate::value::{Class, Closure, Id, Map, OpDef, OpKind, State, Value, Verb, cast};
+use crate::value::{Class, Closure, Id, Link, Map, OpDef, OpKind, State, Value, Verb, cast};
 
 /// What has to be done for a call.
 pub(super) enum Invocation {
@@ -30,6 +31,21 @@ pub(super) struct OpCall {
     pub args: OpArgs,
     /// Whether the result counts; that of PUT and DELETE is None.
     pub keeps_result: bool,
+    /// What is called, for the stack of errors, if it is a method.
+    pub callee: Option<Arc<Endpoint>>,
+}
+
+/// A method of a service, a library or an object.
+pub(super) struct Endpoint {
+    pub verb: Verb,
+    pub link: Link,
+}
+
+impl Endpoint {
+    /// What is said of it in the stack of an error.
+    pub fn context(&self) -> String {
+        format!("in call to {} {}", self.verb.http(), self.link)
+    }
 }
 
 /// The arguments of an op, by position or by name.
@@ -86,15 +102,19 @@ impl Callee {
                 named(&params)
             }
         };
-        Ok(OpCall { op: Arc::clone(&self.op), context: self.context.clone(), args, keeps_result: true })
+        Ok(OpCall { op: Arc::clone(&self.op), context: self.context.clone(), args, keeps_result: true, callee: None })
     }
 
     /// A call of a POST op with the given parameters.
     pub fn with_params(&self, args: OpArgs) -> Result<OpCall> {
         match self.op.kind.verb() {
-            Verb::Post => {
-                Ok(OpCall { op: Arc::clone(&self.op), context: self.context.clone(), args, keeps_result: true })
-            }
+            Verb::Post => Ok(OpCall {
+                op: Arc::clone(&self.op),
+                context: self.context.clone(),
+                args,
+                keeps_result: true,
+                callee: None,
+            }),
             verb => Err(wrong_verb(verb, Verb::Post)),
         }
     }
@@ -104,7 +124,7 @@ fn named(params: &Map) -> OpArgs {
     OpArgs::Named(params.shared_keys(), params.values().to_vec())
 }
 
-fn wrong_verb(has: Verb, called: Verb) -> Error {
+pub(super) fn wrong_verb(has: Verb, called: Verb) -> Error {
     Error::method_not_allowed(format!("a {} op does not support {}", has.http(), called.http()))
 }
 
@@ -133,6 +153,9 @@ pub(super) fn invoke(subject: &State, site: &Site, args: Vec<State>) -> Result<I
     if let State::Collection(collection) = value {
         let (collection, path) = (Arc::clone(collection), rest.into());
         return Ok(Invocation::Data(DataCall::Method { collection, path, shape: site.shape.clone(), args }));
+    }
+    if let State::Object(_) = value {
+        return call_object(value, rest, &site.shape, args);
     }
     match rest {
         [] => call(value, &site.shape, args),
@@ -183,7 +206,7 @@ fn as_key(shape: &Shape, args: &[State]) -> Option<State> {
 }
 
 /// Calls a state itself.
-fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
+pub(super) fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
     if !matches!(value, State::Op(_) | State::Closure(_))
         && let Some(key) = as_key(shape, &args)
     {
@@ -221,6 +244,7 @@ fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
             shape => as_itself(value, shape),
         },
         State::Collection(_) => Err(Error::internal("rows are read elsewhere")),
+        State::Object(_) => call_object(value, &[], shape, args),
     }
 }
 
@@ -261,7 +285,7 @@ fn call_op(
         _ => OpArgs::Positional(args),
     };
     let keeps_result = matches!(verb, Verb::Get | Verb::Post);
-    Ok(Invocation::Op(OpCall { op: Arc::clone(op), context: context.cloned(), args, keeps_result }))
+    Ok(Invocation::Op(OpCall { op: Arc::clone(op), context: context.cloned(), args, keeps_result, callee: None }))
 }
 
 /// The arguments of a call of another host.

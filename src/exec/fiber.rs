@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::call::Endpoint;
 use super::loops::Loop;
 use super::step::Slot;
 use super::unit::{Register, Unit};
@@ -24,7 +25,7 @@ pub(super) struct Activation {
 
 pub(super) enum FrameKind {
     /// Computes the result of the activation.
-    Call { keeps_result: bool },
+    Call { keeps_result: bool, callee: Option<Arc<Endpoint>> },
     /// Computes a region of an activation that is further down the stack.
     Region { head: Register, rescue: Option<Kind>, was_started: bool },
     /// Stands for a loop; has no code. Calls of the loop that wait are gathered in a join.
@@ -68,6 +69,8 @@ pub(super) struct Outer {
     pub region: u32,
     pub pc: u32,
     pub rescue: Option<Kind>,
+    /// What was called.
+    pub callee: Option<Arc<Endpoint>>,
     pub is_region: bool,
 }
 

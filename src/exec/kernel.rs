@@ -10,14 +10,16 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::cache::{Cache, Stats};
+use super::call::Invocation;
 use super::codegen;
-use super::data::{Session, SqlReply};
+use super::data::{OpenBlocks, Session, SqlReply};
 use super::gateway::Gateway;
 use super::machine::{Compile, Machine, Outcome, Outside};
 use super::relation::Engine;
 use super::sql;
 use super::trace::Trace;
 use super::unit::Unit;
+use crate::cluster::Description;
 use crate::compiler::methods::Shape;
 use crate::compiler::{BuildContext, Op, OpGraph, Program, Target, build_op, build_program};
 use crate::env::Clock;
@@ -26,7 +28,7 @@ use crate::limits::Limits;
 use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
 use crate::storage::Store;
 use crate::txn::Txn;
-use crate::value::{Authority, Map, OpDef, State, Tuple};
+use crate::value::{Authority, Link, Map, OpDef, State, Tuple};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
@@ -47,6 +49,7 @@ pub struct Kernel {
     store: Arc<Store>,
     engine: Engine,
     plans: Arc<sql::Plans>,
+    open_blocks: Arc<OpenBlocks>,
     optimizer: Optimizer,
     cache: Cache,
     /// What collects a stream that is a result.
@@ -69,8 +72,9 @@ impl Kernel {
         engine: Engine,
     ) -> Self {
         let plans = Arc::new(sql::Plans::new());
+        let open_blocks = Arc::new(OpenBlocks::default());
         let (optimizer, cache, collect) = (Optimizer::default(), Cache::new(), OnceLock::new());
-        Self { limits, gateway, clock, store, engine, plans, optimizer, cache, collect }
+        Self { limits, gateway, clock, store, engine, plans, open_blocks, optimizer, cache, collect }
     }
 
     /// The same kernel with other rules, and nothing cached.
@@ -146,7 +150,7 @@ impl Kernel {
 
     /// Begins a transaction.
     pub fn begin(&self, txn: &Txn) -> Arc<Session> {
-        Session::new(&self.store, &self.engine, &self.plans, txn.id, self.limits.request_bytes)
+        Session::new(&self.store, &self.engine, &self.plans, &self.open_blocks, txn, &self.limits)
     }
 
     /// Runs a script of SQL, and commits what it wrote unless it is hypothetical or says otherwise.
@@ -239,9 +243,24 @@ impl Kernel {
                     }
                     Ok(Map::from_sorted(map.shared_keys(), values.into())?.into())
                 }
+                State::Object(object) => {
+                    let mut parts = Vec::new();
+                    for part in object.parts() {
+                        parts.push(self.collected(txn, session, part.clone(), depth, left).await?);
+                    }
+                    Ok(object.with_parts(parts)?.into())
+                }
                 state => Ok(state),
             }
         })
+    }
+
+    /// Says what is at the path of a directory, an item or a version.
+    ///
+    /// # Errors
+    /// `NotFound` if there is nothing, `BadRequest` below a version.
+    pub async fn describe(&self, txn: &Txn, link: &Link) -> Result<Description> {
+        self.begin(txn).describe(link).await
     }
 
     /// Says how a program is run; with `analyze`, runs it and says what that cost.
@@ -342,7 +361,7 @@ impl Kernel {
                     Outside::Data(reply) => Box::pin(async move { (fiber, reply.await) }),
                     Outside::Remote(link, args) => {
                         session.tell();
-                        Box::pin(async move { (fiber, gateway.call(txn, &link, args).await) })
+                        Box::pin(async move { (fiber, gateway.call(txn, &link, args).await.map(Invocation::Done)) })
                     }
                 });
             }
@@ -386,6 +405,7 @@ impl Compile for Kernel {
 
 fn has_stream(state: &State) -> bool {
     match state {
+        State::Object(object) => object.parts().into_iter().any(has_stream),
         State::Stream(_) => true,
         State::Tuple(tuple) => tuple.items().iter().any(has_stream),
         State::Map(map) => map.values().iter().any(has_stream),

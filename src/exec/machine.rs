@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 use slab::Slab;
 
 use super::call::{Invocation, OpArgs, OpCall, invoke, remote_args};
@@ -67,7 +67,7 @@ pub(super) enum Outside {
     /// Of another host.
     Remote(Link, RemoteArgs),
     /// For rows that were not there at once.
-    Data(BoxFuture<'static, Result<State>>),
+    Data(BoxFuture<'static, Result<Invocation>>),
 }
 
 /// Why the machine stopped.
@@ -154,7 +154,7 @@ impl<'a> Machine<'a> {
         let activation = machine.activate(unit, slots);
         let fiber =
             machine.fibers.insert(Fiber { stack: Vec::new(), target: Target::Request, calls: 0, outer: Vec::new() });
-        machine.push(fiber, FrameKind::Call { keeps_result: true }, activation, 0)?;
+        machine.push(fiber, FrameKind::Call { keeps_result: true, callee: None }, activation, 0)?;
         machine.ready.push_back(fiber);
         Ok(machine)
     }
@@ -193,10 +193,10 @@ impl<'a> Machine<'a> {
     }
 
     /// Gives a fiber the reply that it waits for.
-    pub fn reply(&mut self, fiber: FiberId, reply: Result<State>) -> Result<()> {
+    pub fn reply(&mut self, fiber: FiberId, reply: Result<Invocation>) -> Result<()> {
         self.waiting_calls -= 1;
         let turn = match reply {
-            Ok(state) => self.deliver(fiber, state),
+            Ok(invocation) => self.perform(fiber, invocation),
             Err(error) => Err(error),
         };
         match turn {
@@ -295,7 +295,7 @@ impl<'a> Machine<'a> {
         let Some(frame) = self.fibers[fiber].stack.last() else { return Ok(Turn::Over) };
         let activation = frame.activation;
         match frame.kind {
-            FrameKind::Call { keeps_result } => {
+            FrameKind::Call { keeps_result, .. } => {
                 let Activation { unit, slots, .. } = &self.activations[activation];
                 let result = read(unit, slots, unit.result)?;
                 let result = if keeps_result { result.clone() } else { State::NONE };
@@ -402,7 +402,7 @@ impl<'a> Machine<'a> {
                 self.charge(activation)?;
                 match reply.as_mut().now_or_never() {
                     Some(reply) => reply.map(|_| Turn::Again),
-                    None => Ok(self.leave(fiber, Outside::Data(reply))),
+                    None => Ok(self.leave(fiber, Outside::Data(reply.map_ok(Invocation::Done).boxed()))),
                 }
             }
             Next::Done(state) => {
@@ -488,7 +488,7 @@ impl<'a> Machine<'a> {
             }
             Instr::Data { link, shape, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
-                let call = DataCall::Path { link: link.clone(), shape: shape.clone(), args };
+                let call = DataCall::Path { link: link.clone(), shape: shape.clone(), args, caller: None };
                 self.data(fiber, call)
             }
             Instr::WriteAll { subject, args, .. } => {
@@ -520,12 +520,15 @@ impl<'a> Machine<'a> {
     }
 
     /// Asks for rows. Most are in memory, and there at once.
-    fn data(&mut self, fiber: FiberId, call: DataCall) -> Result<Turn> {
+    fn data(&mut self, fiber: FiberId, mut call: DataCall) -> Result<Turn> {
         self.budget.fuel = self.budget.fuel.saturating_sub(DATA_FUEL);
         let notes = self.notes_of(fiber);
+        if let DataCall::Path { caller, .. } = &mut call {
+            *caller = self.outer(fiber).find_map(|frame| frame.callee);
+        }
         let mut reply = self.session.call(call, notes);
         match reply.as_mut().now_or_never() {
-            Some(reply) => self.deliver(fiber, reply?),
+            Some(reply) => self.perform(fiber, reply?),
             None => Ok(self.leave(fiber, Outside::Data(reply))),
         }
     }
@@ -606,7 +609,7 @@ impl<'a> Machine<'a> {
     }
 
     fn call_op(&mut self, fiber: FiberId, call: OpCall) -> Result<()> {
-        let OpCall { op, context, args, keeps_result } = call;
+        let OpCall { op, context, args, keeps_result, callee } = call;
         let unit = self.compile.unit(&op, self.deadline)?;
         let mut slots = self.pool.pop().unwrap_or_default();
         slots.resize(unit.registers, Slot::Empty);
@@ -631,7 +634,7 @@ impl<'a> Machine<'a> {
             }
         }
         let activation = self.activate(unit, slots);
-        self.push(fiber, FrameKind::Call { keeps_result }, activation, 0)?;
+        self.push(fiber, FrameKind::Call { keeps_result, callee }, activation, 0)?;
         self.check_memory()
     }
 

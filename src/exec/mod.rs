@@ -4,7 +4,7 @@
 //! 2. [`step`] runs straight-line code, without allocation or task per node;
 //! 3. [`machine`] does the rest, in [`fiber`]s: calls of ops, loops, and waiting for other hosts, with as much at once as the program
 //!    allows;
-//! 4. [`data`] reads and writes rows for them, by key or through DataFusion ([`relation`]);
+//! 4. [`object`] calls what has methods of its own, and [`data`] reads and writes rows for them, by key or through DataFusion ([`relation`]);
 //! 5. [`stream`] goes through the items of streams, whose ops [`vector`] runs on whole columns where it can;
 //! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
 //!
@@ -23,6 +23,7 @@ mod items;
 mod kernel;
 mod loops;
 mod machine;
+mod object;
 pub mod relation;
 pub mod sql;
 mod step;

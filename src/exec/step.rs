@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::unit::{Instr, Register, Source, Unit};
+use crate::compiler::build::unknown;
 use crate::compiler::methods::{Bound, Receiver};
 use crate::error::{Error, Result};
 use crate::value::{Closure, Map, State, Tuple, Value, cast, equal, text};
@@ -41,7 +42,7 @@ pub(super) fn read<'a>(unit: &'a Unit, slots: &'a [Slot], source: Source) -> Res
 #[cold]
 fn missing(unit: &Unit, register: Register) -> Error {
     match unit.inputs().get(register as usize) {
-        Some(name) => Error::not_found(format!("state with ID {name}")),
+        Some(name) => unknown(name),
         None => Error::internal(format!("register {register} was read before it was written")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::call::Endpoint;
 use super::fiber::{FiberId, FrameKind, Outer};
 use super::machine::Machine;
 use crate::compiler::graph::join_contexts;
@@ -23,6 +24,10 @@ impl Machine<'_> {
                 FrameKind::Region { rescue, .. } => rescue,
                 _ => None,
             },
+            callee: match &frame.kind {
+                FrameKind::Call { callee, .. } => callee.clone(),
+                _ => None,
+            },
             is_region: matches!(frame.kind, FrameKind::Region { .. }),
         });
         own.chain(fiber.outer.iter().cloned())
@@ -39,6 +44,7 @@ impl Machine<'_> {
                 // Within an activation, a region is a part of the step that needs it more often than not.
                 if is_same_activation { join_contexts(&mut contexts, more) } else { contexts.extend(more) }
             }
+            contexts.extend(frame.callee.as_deref().map(Endpoint::context));
             is_same_activation = frame.is_region;
             if let Some(kind) = frame.rescue.filter(|_| !matches!(error.kind(), Kind::Timeout | Kind::TooLarge)) {
                 error = Error::new(kind, error.message());

@@ -4,12 +4,14 @@
 //! accepted and checked, so that such scripts keep working; [`Config::later`] says so at the start.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
+use super::auth::TokenArgs;
+use super::auth::command::administrator;
 use crate::exec::EngineConfig;
 use crate::limits::Limits;
 use crate::planner::Optimizer;
@@ -27,6 +29,24 @@ const STACK_BYTES_MAX: u64 = 4_000_000_000;
 /// A year; longer times are typing errors, and would overflow some clocks.
 const SECONDS_MAX: f64 = 31_536_000.0;
 
+/// The command line: a host, or something beside it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tinychain", version, about, long_about = None, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub config: Config,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the binary does beside running a host.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Make a token that a secured host accepts
+    Token(TokenArgs),
+}
+
 /// An all-in-one transactional database and application server
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tinychain", version, about, long_about = None)]
@@ -35,7 +55,7 @@ pub struct Config {
     #[arg(long = "address", value_name = "IP")]
     pub address: Option<IpAddr>,
 
-    /// The address to listen on [default: loopback]
+    /// The address to listen on [default: loopback, or all addresses with --owner]
     #[arg(long = "bind", value_name = "IP")]
     pub bind: Option<IpAddr>,
 
@@ -81,12 +101,16 @@ pub struct Config {
     pub insecure: bool,
 
     /// Who administers this host; it is secured if given
-    #[arg(long = "owner", value_name = "LINK")]
+    #[arg(long = "owner", value_name = "LINK", value_parser = administrator)]
     pub owner: Option<Link>,
 
-    /// The group whose members administer this host
-    #[arg(long = "group", value_name = "LINK")]
+    /// The group whose members use the services of this host, and replicate them
+    #[arg(long = "group", value_name = "LINK", value_parser = administrator)]
     pub group: Option<Link>,
+
+    /// The URL of another host whose tokens are believed, beside those of peers, owner and group; repeatable
+    #[arg(long = "issuer", value_name = "URL", value_parser = peer)]
+    pub issuer: Vec<Link>,
 
     /// The time without an answer after which a replica is removed, in seconds
     #[arg(long = "removal_timeout", value_name = "SECONDS", value_parser = seconds)]
@@ -195,18 +219,24 @@ impl Config {
     }
 
     /// The address to listen on. A host that checks nobody's credentials is only reachable from its own machine,
-    /// unless the command line says otherwise; and this release checks nobody's, also with an owner.
+    /// unless the command line says otherwise.
     pub fn listen_ip(&self) -> IpAddr {
-        self.bind.or(self.address).unwrap_or_else(|| Ipv4Addr::LOCALHOST.into())
+        match (self.bind, self.address, &self.owner) {
+            (Some(ip), _, _) | (None, Some(ip), None) => ip,
+            (None, Some(IpAddr::V6(_)), Some(_)) => Ipv6Addr::UNSPECIFIED.into(),
+            (None, _, Some(_)) => Ipv4Addr::UNSPECIFIED.into(),
+            (None, None, None) => Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     /// A sentence for each flag that was given but does nothing in this release.
     pub fn later(&self) -> Vec<&'static str> {
         let flags = [
-            (!self.peer.is_empty(), "--peer has no effect yet: replication comes in a later release"),
+            (
+                !self.peer.is_empty(),
+                "--peer only says whose tokens are believed yet: replication comes in a later release",
+            ),
             (!self.symmetric_key.is_empty(), "--symmetric_key has no effect yet: replication comes in a later release"),
-            (self.owner.is_some(), "--owner does not restrict requests yet: authorization comes in a later release"),
-            (self.group.is_some(), "--group has no effect yet: authorization comes in a later release"),
             (
                 self.removal_timeout.is_some(),
                 "--removal_timeout has no effect yet: replication comes in a later release",
@@ -302,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Config::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[test]
@@ -353,6 +383,10 @@ mod tests {
             "--log_level=loud",
             "--max_depth=0",
             "--address=host",
+            "--owner=/",
+            "--owner=https://a/b",
+            "--group=http://a",
+            "--issuer=/user",
         ];
         for flag in wrong {
             assert_eq!(parse(&[flag]).unwrap_err().exit_code(), 2, "{flag}");
@@ -376,7 +410,26 @@ mod tests {
         assert_eq!(ip(&[]), "127.0.0.1");
         assert_eq!(ip(&["--address=10.0.0.1"]), "10.0.0.1");
         assert_eq!(ip(&["--address=10.0.0.1", "--bind=127.0.0.1"]), "127.0.0.1");
-        assert_eq!(ip(&["--owner=/user"]), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_secured_host_listens_everywhere_unless_told_otherwise() {
+        let ip = |flags: &[&str]| parse(&[&["--owner=/user"][..], flags].concat()).unwrap().listen_ip().to_string();
+        assert_eq!(ip(&[]), "0.0.0.0");
+        assert_eq!(ip(&["--address=10.0.0.1"]), "0.0.0.0");
+        assert_eq!(ip(&["--address=::1"]), "::");
+        assert_eq!(ip(&["--bind=127.0.0.1"]), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_token_is_made_without_the_flags_of_a_host() {
+        let parse = |flags: &[&str]| CommandLine::try_parse_from([&["tinychain"][..], flags].concat());
+        let line = parse(&["token", "--data_dir=/d", "--owner=/user", "--claim=/lib:r"]).unwrap();
+        assert!(matches!(line.command, Some(Command::Token(args)) if args.data_dir == Path::new("/d")));
+        assert!(parse(&["--data_dir=/d", "--owner=/user"]).unwrap().command.is_none());
+        for wrong in [&["stray"][..], &["--http_port=1", "token", "--owner=/user", "--claim=/lib:r"]] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use hyper::body::Bytes;
 
+use super::page::frame::{self, escape};
 use super::routes::ROUTES;
 use crate::compiler;
 use crate::planner::Optimizer;
@@ -12,28 +13,10 @@ use crate::planner::Optimizer;
 /// The page.
 pub(super) static PAGE: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(page()));
 
-const HEAD: &str = r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>TinyChain</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
-pre, code { font: 14px/1.45 ui-monospace, monospace; }
-pre { padding: .75rem 1rem; overflow-x: auto; border: 1px solid #8884; border-radius: 6px; background: #8881; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #8884; }
-h1, h2, h3 { line-height: 1.2; }
-</style>
-</head>
-<body>
-"#;
-
 const INTRODUCTION: &str = r##"<p>This host runs programs: you post one as JSON, and the host compiles it to a graph, runs
 what the result needs, and replies with the result. The same interface is described for tools in
-<a href="/openapi.json">/openapi.json</a>. Measurements are in <a href="/metrics">/metrics</a>.</p>
+<a href="/openapi.json">/openapi.json</a>. Measurements are in <a href="/metrics">/metrics</a>. What is installed has
+pages of its own below <a href="/lib">/lib</a>, <a href="/service">/service</a> and <a href="/class">/class</a>.</p>
 
 <h2 id="first">First commands</h2>
 <p>Run a program. Each step has a name; later steps refer to it by <code>$name</code>, and call its methods:</p>
@@ -51,7 +34,7 @@ what the result needs, and replies with the result. The same interface is descri
 "##;
 
 fn page() -> String {
-    let mut page = String::from(HEAD);
+    let mut page = frame::begin("TinyChain");
     // Writing to a string cannot fail.
     let _ = writeln!(page, "<h1>TinyChain {}</h1>", env!("CARGO_PKG_VERSION"));
     page.push_str(INTRODUCTION);
@@ -74,12 +57,8 @@ fn page() -> String {
     }
     page.push_str("</table>\n<h2 id=\"methods\">Methods</h2>\n");
     page.push_str(&compiler::reference_html());
-    page.push_str("\n</body>\n</html>\n");
+    page.push_str(frame::END);
     page
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -93,10 +72,5 @@ mod tests {
             assert!(page.contains(&format!("<code>{}</code>", route.path)), "{}", route.path);
         }
         assert!(page.ends_with("</html>\n"));
-    }
-
-    #[test]
-    fn markup_in_descriptions_is_escaped() {
-        assert_eq!(escape("<a> & b"), "&lt;a&gt; &amp; b");
     }
 }

@@ -18,14 +18,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout_at;
 
-use super::codec::json;
 use crate::compiler::decode_state;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Gateway, RemoteArgs};
 use crate::txn::Txn;
-use crate::value::encode::to_json;
+use crate::value::doc::json;
+use crate::value::encode::{expr_to_json, to_json};
 use crate::value::state::DEPTH_MAX;
-use crate::value::{Authority, Doc, Link, State, Verb};
+use crate::value::{Authority, Doc, Expr, Link, State, Verb};
 
 /// What a segment of a path need not escape.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -129,7 +129,7 @@ fn request(txn: &Txn, link: &Link, host: &str, args: RemoteArgs) -> Result<Reque
     };
     let mut request = Request::builder()
         .method(verb.http())
-        .uri(url(txn, link, host, key.as_ref()))
+        .uri(url(txn, link, host, verb, key.as_ref()))
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/json");
     if let Some(token) = &txn.token {
@@ -139,7 +139,7 @@ fn request(txn: &Txn, link: &Link, host: &str, args: RemoteArgs) -> Result<Reque
     request.body(body).map_err(|error| Error::bad_request(format!("cannot call {link}: {error}")))
 }
 
-fn url(txn: &Txn, link: &Link, host: &str, key: Option<&State>) -> String {
+fn url(txn: &Txn, link: &Link, host: &str, verb: Verb, key: Option<&State>) -> String {
     let mut url = format!("http://{host}");
     for segment in link.path() {
         url.push('/');
@@ -150,11 +150,18 @@ fn url(txn: &Txn, link: &Link, host: &str, key: Option<&State>) -> String {
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(key) = key.filter(|key| **key != State::NONE) {
-        query.append_pair("key", &to_json(key));
+        // With its class, where the text alone would be read as another: the key of an actor is bytes, not a string.
+        query.append_pair("key", &expr_to_json(&Expr::Literal(key.clone())));
     }
-    query.append_pair("txn_id", &txn.id.to_string());
-    url.push('?');
-    url.push_str(&query.finish());
+    // A write belongs to a transaction of its own there, since only its owner may write in one that is named.
+    if verb == Verb::Get {
+        query.append_pair("txn_id", &txn.id.to_string());
+    }
+    let query = query.finish();
+    if !query.is_empty() {
+        url.push('?');
+        url.push_str(&query);
+    }
     url
 }
 
@@ -232,7 +239,12 @@ mod tests {
     use crate::txn::TxnId;
 
     fn txn() -> Txn {
-        Txn { id: TxnId { timestamp: 5, nonce: 6 }, deadline: Instant::now(), token: Some("a.b.c".into()) }
+        Txn {
+            id: TxnId { timestamp: 5, nonce: 6 },
+            deadline: Instant::now(),
+            token: Some("a.b.c".into()),
+            access: None,
+        }
     }
 
     fn link(text: &str) -> Link {
@@ -251,8 +263,17 @@ mod tests {
     #[test]
     fn no_key_is_sent_for_none() {
         let link = link("http://example.com");
-        let url = url(&txn(), &link, &host_of(&link).unwrap(), Some(&State::NONE));
-        assert_eq!(url, "http://example.com/?txn_id=5-6");
+        let url = |verb| url(&txn(), &link, &host_of(&link).unwrap(), verb, Some(&State::NONE));
+        assert_eq!(url(Verb::Get), "http://example.com/?txn_id=5-6");
+        assert_eq!(url(Verb::Put), "http://example.com/");
+    }
+
+    #[test]
+    fn a_key_keeps_its_class() {
+        let link = link("http://h/a");
+        let key = State::Value(crate::value::Value::Bytes([1, 2].as_slice().into()));
+        let url = url(&txn(), &link, "h", Verb::Get, Some(&key));
+        assert!(url.contains("key=%7B%22%2Fstate%2Fscalar%2Fvalue%2Fbytes%22%3A%22AQI%3D%22%7D"), "{url}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::auth::{Auth, HostActor, KeyRing, Policy};
 use super::config::Config;
 use super::connection::Connection;
 use super::gateway::HttpGateway;
@@ -27,9 +28,10 @@ use super::metrics::Metrics;
 use super::request::respond;
 use crate::env::{Clock, SystemClock, TxnClock};
 use crate::error::Error;
-use crate::exec::{Engine, Kernel};
+use crate::exec::{Engine, Gateway, Kernel};
 use crate::limits::Limits;
 use crate::storage::{DataDir, Store, Workspace};
+use crate::value::Link;
 
 /// Connections that the system accepts before the host does.
 const BACKLOG: u32 = 1024;
@@ -49,6 +51,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// What all requests share.
 pub(super) struct Host {
     pub(super) kernel: Kernel,
+    pub(super) auth: Auth,
     pub(super) store: Arc<Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) mint: TxnClock,
@@ -62,11 +65,12 @@ pub(super) struct Host {
 
 impl Host {
     #[expect(clippy::disallowed_methods, reason = "the nonce that tells this host from others is drawn once")]
-    fn new(config: &Config, listen: SocketAddr, store: Arc<Store>, engine: Engine) -> Self {
+    fn new(config: &Config, listen: SocketAddr, store: Arc<Store>, engine: Engine, actor: HostActor) -> Self {
         let limits = config.limits();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let gateway = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
+        let gateway: Arc<dyn Gateway> = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
         Self {
+            auth: auth(config, actor, &gateway, &clock),
             kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine)
                 .without_rules(&config.without_rules),
             store,
@@ -78,6 +82,16 @@ impl Host {
             limits,
         }
     }
+}
+
+/// The guard of a host. Tokens are believed that come from whoever the command line names.
+fn auth(config: &Config, actor: HostActor, gateway: &Arc<dyn Gateway>, clock: &Arc<dyn Clock>) -> Auth {
+    let is_local = |link: &Link| link.authority().is_some_and(|authority| gateway.is_local(authority));
+    let policy = Policy::new(config.owner.as_ref(), config.group.as_ref(), is_local);
+    let trusted = config.peer.iter().chain(&config.issuer).chain(&config.owner).chain(&config.group);
+    let actor = Arc::new(actor);
+    let keys = KeyRing::new(Arc::clone(&actor), Arc::clone(gateway), Arc::clone(clock), trusted);
+    Auth::new(policy, actor, Box::new(keys), Arc::clone(clock))
 }
 
 impl Host {
@@ -123,13 +137,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         warn!("{sentence}");
     }
     let data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
+    let secret = data.secret(HostActor::new_secret).map_err(ServeError::Storage)?;
+    let actor = HostActor::from_secret(&secret).map_err(ServeError::Store)?;
     let workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
     let store = open_store(&config, &data).await.map_err(ServeError::Store)?;
     let engine = Engine::new(&config.engine(workspace.path())).map_err(ServeError::Store)?;
     let address = SocketAddr::new(config.listen_ip(), config.http_port);
     let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
     let local = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
-    let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine));
+    let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine, actor));
     let stop = stop_signal().map_err(ServeError::Signals)?;
     announce(&config, local);
     accept(listener, &host, stop).await;

@@ -3,8 +3,8 @@
 //! The life of a request:
 //!
 //! 1. `http` accepts the connection and parses the HTTP messages on it, one task a connection.
-//! 2. `request` reads the head (path, `query`, token, transaction id), then the body, under the limits of
-//!    [`crate::limits`]: bytes, depth, time, and requests in progress.
+//! 2. `request` reads the head (path, `query`, token, transaction id), asks [`auth`] whether its sender may do that,
+//!    and reads the body, under the limits of [`crate::limits`]: bytes, depth, time, and requests in progress.
 //! 3. `routes` tells the few fixed endpoints from paths that name something in the world of programs.
 //! 4. [`codec`] decodes JSON or TBON to a [`Doc`](crate::value::Doc), which `compiler` makes a program of.
 //! 5. `exec` runs the program before its deadline. If it calls other hosts, it does so through `gateway`.
@@ -13,11 +13,13 @@
 //!
 //! `sql` answers scripts of SQL in the same way; its rows may be streamed as they are computed (`body`).
 //!
-//! Beside that, `config` is the command line, and `openapi` and `docs` describe the host to people and tools.
+//! Beside that, `config` is the command line, `openapi` and `docs` describe the host to people and tools, and `page` what is
+//! installed on it.
 //!
 //! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
 //! deadline by more than a moment; nothing here knows what a program means.
 
+pub mod auth;
 mod body;
 pub mod codec;
 mod config;
@@ -27,11 +29,12 @@ mod gateway;
 mod http;
 mod metrics;
 mod openapi;
+mod page;
 mod query;
 mod request;
 mod routes;
 mod sql;
 mod store_metrics;
 
-pub use config::Config;
+pub use config::{Command, CommandLine, Config};
 pub use http::{ServeError, serve};

@@ -18,14 +18,21 @@ fn describe() -> Value {
         paths.insert(route.path.to_string(), Value::Object(operations.collect()));
     }
     paths.insert("/{path}".to_string(), any_path());
+    let info = json!({
+        "title": "TinyChain",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "A transactional database and application server. Programs are JSON: see /docs. What is installed \
+                        below /lib, /service and /class describes itself: see the parameter openapi.",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    });
+    document(info, paths)
+}
+
+/// A description of `paths`, with what all descriptions have.
+pub(super) fn document(info: Value, paths: Map<String, Value>) -> Value {
     json!({
         "openapi": "3.1.0",
-        "info": {
-            "title": "TinyChain",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "A transactional database and application server. Programs are JSON: see /docs.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
+        "info": info,
         "paths": paths,
         "components": {
             "schemas": {"Error": error_schema()},
@@ -81,6 +88,9 @@ fn any_path() -> Value {
         if verb != Verb::Post {
             parameters.push(parameter("key"));
         }
+        if verb == Verb::Get {
+            parameters.push(parameter("openapi"));
+        }
         operation["parameters"] = Value::Array(parameters);
         if matches!(verb, Verb::Put | Verb::Post) {
             operation["requestBody"] = json!({"content": {"application/json": {}}});
@@ -98,13 +108,18 @@ fn any_path() -> Value {
     Value::Object(item)
 }
 
-fn parameter(name: &str) -> Value {
+/// A parameter that means the same to all paths.
+pub(super) fn parameter(name: &str) -> Value {
     let (description, schema) = match name {
         "key" => ("A value as JSON text, so that strings are quoted.", json!({"type": "string"})),
         "txn_id" => ("<nanoseconds>-<nonce>: the transaction to run in.", json!({"type": "string"})),
         "format" => ("How to write the plan.", json!({"enum": ["text", "json", "dot", "svg"], "default": "text"})),
         "analyze" => ("Whether to run the program as well.", json!({"type": "boolean", "default": false})),
         "without" => ("The names of rules to leave out, with commas between them.", json!({"type": "string"})),
+        "openapi" => (
+            "Whether to reply with an OpenAPI description of the version at the path.",
+            json!({"type": "boolean", "default": false}),
+        ),
         _ => ("Whether to reply with the plan instead.", json!({"type": "boolean", "default": false})),
     };
     json!({"name": name, "in": "query", "required": false, "description": description, "schema": schema})
@@ -122,7 +137,8 @@ fn program_body() -> Value {
     })
 }
 
-fn responses(content_type: &str) -> Value {
+/// The result, and an error.
+pub(super) fn responses(content_type: &str) -> Value {
     let mut content: Map<String, Value> = Map::new();
     content.insert(content_type.to_string(), json!({}));
     json!({

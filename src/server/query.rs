@@ -1,14 +1,14 @@
-//! The query of a request: its key, its transaction, and whether and how to show its plan.
+//! The query of a request: its key, its transaction, whether and how to show its plan, and whether to describe its path.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::codec::json;
 use super::routes;
 use crate::error::{Error, Result};
 use crate::planner::{Explanation, Optimizer};
 use crate::txn::TxnId;
+use crate::value::doc::json;
 use crate::value::{Doc, Verb};
 
 /// The parameters of a request that mean something to a host.
@@ -19,6 +19,8 @@ pub(super) struct Query {
     pub(super) txn_id: Option<TxnId>,
     /// How to show the plan, if that is what the request asks for.
     pub(super) view: Option<View>,
+    /// Whether the request asks for a description of what is at its path, for tools.
+    pub(super) openapi: bool,
 }
 
 /// The last text of each parameter, still encoded.
@@ -30,6 +32,7 @@ struct RawQuery<'a> {
     format: Option<&'a str>,
     analyze: Option<&'a str>,
     without: Option<&'a str>,
+    openapi: Option<&'a str>,
 }
 
 impl<'a> RawQuery<'a> {
@@ -44,6 +47,7 @@ impl<'a> RawQuery<'a> {
                 Ok("format") => raw.format = Some(value),
                 Ok("analyze") => raw.analyze = Some(value),
                 Ok("without") => raw.without = Some(value),
+                Ok("openapi") => raw.openapi = Some(value),
                 _ => {}
             }
         }
@@ -60,7 +64,7 @@ impl Query {
         };
         let txn_id = raw.txn_id.map(|id| decode_text(id)?.parse::<TxnId>()).transpose()?;
         let view = if explains || flag("explain", raw.explain)? { Some(View::parse(&raw)?) } else { None };
-        Ok(Self { key, txn_id, view })
+        Ok(Self { key, txn_id, view, openapi: flag("openapi", raw.openapi)? })
     }
 }
 
@@ -175,7 +179,8 @@ mod tests {
 
     #[test]
     fn malformed_parameters_are_refused() {
-        for text in ["key=foo", "key=", "key", "key=%22%ff%22", "txn_id=abc", "txn_id=1", "explain=maybe"] {
+        for text in ["key=foo", "key=", "key", "key=%22%ff%22", "txn_id=abc", "txn_id=1", "explain=maybe", "openapi=1"]
+        {
             assert_eq!(query(text).unwrap_err().kind(), Kind::BadRequest, "{text}");
         }
         assert!(query("explain=true&format=png").is_err());

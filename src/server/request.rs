@@ -10,31 +10,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{
-    ALLOW, AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use hyper::header::{ALLOW, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use tracing::{Instrument as _, Span, debug, error, info_span};
 
+use super::auth::{Asked, Chain, Mode, Operation, Permit, Right};
 use super::body::{KeptBody, ReplyBody};
 use super::codec::{Encoding, decode_body, encode_error, encode_reply};
 use super::http::Host;
 use super::query::Query;
 use super::routes::{self, Endpoint, Route, Target};
-use super::{docs, openapi, sql};
+use super::{docs, openapi, page, sql};
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Kernel, Prepared};
 use crate::txn::{Txn, TxnId};
-use crate::value::{Doc, Verb};
+use crate::value::{Doc, Id, Link, Verb};
 
 /// How far the clock of a client may be ahead of ours, in nanoseconds.
 const AHEAD_NANOS_MAX: u64 = 5_000_000_000;
@@ -124,7 +121,11 @@ struct Head {
     verb: Verb,
     target: Target,
     query: Query,
+    /// Read, but not verified.
+    token: Option<Chain>,
     txn: Txn,
+    /// The page that the request asks for, if it is one for a page.
+    page: Option<page::Asked>,
 }
 
 impl Head {
@@ -139,14 +140,35 @@ impl Head {
             }
             explains = route.endpoint == Endpoint::Explain;
         }
-        let token = token(&parts.headers)?;
+        let token = Chain::of_headers(&parts.headers)?;
         let query = Query::parse(parts.uri.query().unwrap_or_default(), verb, explains, host.limits.json_depth)?;
         let id = transaction(host, query.txn_id)?;
-        Ok(Self { verb, target, query, txn: Txn { id, deadline: started + host.limits.request_ttl, token } })
+        let forwarded = token.as_ref().map(|token| Arc::clone(token.text()));
+        let txn = Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, access: None };
+        let page = page::Asked::of(parts, verb, &target, &query);
+        Ok(Self { verb, target, query, token, txn, page })
     }
 }
 
 impl Head {
+    /// What the request asks for, and the path of that.
+    fn operation(&self) -> (Operation, Link) {
+        match &self.target {
+            Target::Route(route) => match route.endpoint {
+                // The tables that SQL makes are those of this service.
+                Endpoint::Sql => {
+                    let service = Link::local([Id::from("service"), Id::from("sql")]);
+                    (Operation::ServiceCall(Right::Execute), service)
+                }
+                Endpoint::Hypothetical | Endpoint::Explain => (Operation::Hypothetical, Link::local(Vec::new())),
+                Endpoint::Tokens | Endpoint::Metrics | Endpoint::Health | Endpoint::OpenApi | Endpoint::Docs => {
+                    (Operation::Common, Link::local(Vec::new()))
+                }
+            },
+            Target::Link(link) => (Operation::of(self.verb, link.path()), link.clone()),
+        }
+    }
+
     /// Whether what the request writes is committed. What is below `/state` belongs to nobody, and a GET reads.
     fn commits(&self) -> bool {
         match &self.target {
@@ -183,25 +205,13 @@ fn transaction(host: &Host, named: Option<TxnId>) -> Result<TxnId> {
     Ok(id)
 }
 
-/// The token of a request, if it has one. Here it need only look like a token; who it speaks for is checked elsewhere.
-fn token(headers: &HeaderMap) -> Result<Option<Arc<str>>> {
-    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Error::unauthorized("the header authorization is not text"))?;
-    let token = text.strip_prefix("Bearer ").map(str::trim);
-    let token = token.ok_or_else(|| Error::unauthorized("expected authorization by Bearer <token>"))?;
-    if is_token(token) { Ok(Some(Arc::from(token))) } else { Err(Error::unauthorized("the token is malformed")) }
-}
-
-/// Whether a text has the form of a JSON web token: header, claims and signature.
-fn is_token(text: &str) -> bool {
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok();
-    let is_object =
-        |bytes: Vec<u8>| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok();
-    let parts: Vec<_> = text.splitn(4, '.').map(decode).collect();
-    match <[Option<Vec<u8>>; 3]>::try_from(parts) {
-        Ok([Some(header), Some(claims), Some(_signature)]) => is_object(header) && is_object(claims),
-        _ => false,
-    }
+/// Whether whoever sent a request may do what it asks for. The keys of tokens may have to be asked for at other hosts.
+async fn admit(host: &Host, head: &Head) -> Result<Permit> {
+    let (operation, link) = head.operation();
+    let names_txn = head.query.txn_id.is_some();
+    let asked = Asked { operation, path: link.path(), mode: Mode::DEFAULT, txn: &head.txn, names_txn };
+    let permit = timeout_at(head.txn.deadline.into(), host.auth.admit(head.token.as_ref(), &asked)).await;
+    permit.unwrap_or_else(|_| Err(timed_out("while verifying the token")))
 }
 
 async fn answer(
@@ -211,6 +221,8 @@ async fn answer(
     body: &mut Incoming,
     encoding: Encoding,
 ) -> Result<Reply> {
+    let permit = admit(host, head).await?;
+    let txn = Txn { access: permit.access(&head.txn), ..head.txn.clone() };
     if let Target::Route(route) = &head.target
         && let Some(reply) = fixed(host, route, &head.query)
     {
@@ -224,19 +236,23 @@ async fn answer(
         let without_rules = (!view.without.is_empty()).then(|| host.kernel.without_rules(&view.without));
         let kernel = without_rules.as_ref().unwrap_or(&host.kernel);
         let prepared = prepare(kernel, head, headers, &bytes)?;
-        let explanation = before(deadline, kernel.explain(&head.txn, &prepared, view.analyze)).await?;
+        let explanation = before(deadline, kernel.explain(&txn, &prepared, view.analyze)).await?;
         let (content_type, text) = view.show(&explanation, host.limits.reply_bytes)?;
         return Ok(Reply::new(content_type, text).keeping(slot));
     }
     if let Target::Route(Route { endpoint: Endpoint::Sql, .. }) = &head.target {
-        let (content_type, body) =
-            before(deadline, Box::pin(sql::answer(&host.kernel, &head.txn, headers, &bytes))).await?;
+        let (content_type, body) = before(deadline, Box::pin(sql::answer(&host.kernel, &txn, headers, &bytes))).await?;
         return Ok(Reply::new(content_type, body).keeping(slot));
+    }
+    if let (Some(page), Target::Link(link)) = (&head.page, &head.target) {
+        let description = before(deadline, Box::pin(host.kernel.describe(&head.txn, link))).await?;
+        let (content_type, text) = page.show(link, &description, host.limits.reply_bytes)?;
+        return Ok(Reply::new(content_type, text).keeping(slot));
     }
     let prepared = prepare(&host.kernel, head, headers, &bytes)?;
     let state = match head.commits() {
-        true => before(deadline, host.kernel.execute(&head.txn, &prepared)).await?,
-        false => before(deadline, host.kernel.run(&head.txn, &prepared)).await?,
+        true => before(deadline, host.kernel.execute(&txn, &prepared)).await?,
+        false => before(deadline, host.kernel.run(&txn, &prepared)).await?,
     };
     let encode = || encode_reply(&state, encoding, host.limits.reply_bytes);
     let body = if state.weight() > INLINE_BYTES_MAX as u64 { tokio::task::block_in_place(encode)? } else { encode()? };
@@ -374,27 +390,6 @@ fn advice(kind: Kind, parts: &Parts) -> Option<(HeaderName, HeaderValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_has_three_parts_of_which_two_are_json() {
-        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let good = format!("{}.{}.{}", part("{\"alg\":\"ES256\"}"), part("{}"), part("signature"));
-        assert!(is_token(&good));
-        for bad in ["", "a.b", "..", "a.b.c", &format!("{good}.x"), &good.replace('.', ";"), &part("{}")] {
-            assert!(!is_token(bad), "{bad}");
-        }
-
-        let read = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-            token(&headers)
-        };
-        assert_eq!(read(&format!("Bearer {good}")).unwrap().as_deref(), Some(good.as_str()));
-        for bad in ["Basic abc", "Bearer", "Bearer ", "Bearer abc", "bearer"] {
-            assert_eq!(read(bad).unwrap_err().kind(), Kind::Unauthorized, "{bad}");
-        }
-        assert_eq!(token(&HeaderMap::new()), Ok(None));
-    }
 
     #[test]
     fn errors_carry_the_headers_that_http_asks_for() {

@@ -38,6 +38,7 @@ fn rank(state: &State) -> u8 {
         State::Closure(_) => 14,
         State::Collection(_) => 15,
         State::Stream(_) => 16,
+        State::Object(_) => 17,
     }
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::class::Ref;
 use super::encode_collection::encode_collection;
-use super::{Args, Class, Closure, Expr, Flow, Id, Number, OpDef, OpKind, State, Step, Subject, Value};
+use super::{Args, Class, Closure, Expr, Flow, Id, Number, Object, OpDef, OpKind, State, Step, Subject, Value};
 
 /// Receives the parts of a document in order.
 pub trait Encoder {
@@ -50,6 +50,24 @@ pub fn encode(state: &State, out: &mut impl Encoder) {
             encode_collection(&stream.source, out);
             out.end_map();
         }
+        State::Object(object) => encode_object(object, out),
+    }
+}
+
+fn encode_object(object: &Object, out: &mut impl Encoder) {
+    match object {
+        Object::Cluster(link) => entry(out, &link.to_string(), empty_list),
+        Object::Class(class) => entry(out, object.class().path(), |out| {
+            entry(out, &class.parent.to_string(), |out| class.definition.doc().encode(out));
+        }),
+        Object::Instance(instance) => entry(out, &instance.class.link.to_string(), |out| {
+            match instance.members.is_empty() && instance.value != State::NONE {
+                true => list(out, std::slice::from_ref(&instance.value), encode),
+                false => encode(&State::Map(instance.members.clone()), out),
+            }
+        }),
+        Object::Definition(definition) => definition.doc().encode(out),
+        Object::Typed(class, state) => entry(out, &class.to_string(), |out| encode(state, out)),
     }
 }
 

@@ -24,6 +24,7 @@ pub fn equal(l: &State, r: &State) -> bool {
         (State::Closure(l), State::Closure(r)) => l == r,
         (State::Collection(l), State::Collection(r)) => l == r,
         (State::Stream(l), State::Stream(r)) => l == r,
+        (State::Object(l), State::Object(r)) => l == r,
         _ => false,
     }
 }

@@ -4,6 +4,7 @@
 //! ([`super::encode`]), since an op definition is a state like any other. It resolves nothing.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
@@ -177,6 +178,8 @@ pub struct OpDef {
     pub steps: Vec<Step>,
     /// See [`State::weight`].
     pub weight: u64,
+    /// Whether this names `$self`, the object whose method it belongs to; also in ops within it that are no methods themselves.
+    pub uses_self: bool,
     /// What `exec` compiled from this definition, once it was called.
     pub compiled: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -185,7 +188,18 @@ impl OpDef {
     /// An op definition that was not called yet.
     pub fn new(kind: OpKind, steps: Vec<Step>) -> Self {
         let weight = 64 + steps.iter().map(|step| step.expr.weight()).sum::<u64>();
-        Self { kind, steps, weight, compiled: OnceLock::new() }
+        let uses_self = steps.iter().any(|step| step.expr.uses_self());
+        Self { kind, steps, weight, uses_self, compiled: OnceLock::new() }
+    }
+
+    /// The names that this uses, in the order of their first use, and that are neither its steps nor parameters that its
+    /// kind fixes, nor `$self`: the parameters of a POST op.
+    pub fn free_names(&self) -> Vec<&Id> {
+        let mut seen: HashSet<&Id> = self.steps.iter().map(|step| &step.name).chain(self.kind.params()).collect();
+        let mut names = Vec::new();
+        self.steps.iter().for_each(|step| step.expr.names(&mut names));
+        names.retain(|name| name.as_str() != Id::SELF && seen.insert(name));
+        names
     }
 }
 
@@ -234,6 +248,45 @@ impl Expr {
         }
     }
 
+    /// Adds the names that this uses to `names`; not those within op definitions.
+    fn names<'a>(&'a self, names: &mut Vec<&'a Id>) {
+        match self {
+            Expr::Name(name) => names.push(name),
+            Expr::Call(subject, _) => {
+                if let Subject::Name(name, _) = subject.as_ref() {
+                    names.push(name);
+                }
+            }
+            Expr::Flow(flow) => {
+                if let Flow::With { names: captured, .. } = flow.as_ref() {
+                    names.extend(captured);
+                }
+            }
+            Expr::Literal(_) | Expr::Tuple(_) | Expr::Map(..) => {}
+        }
+        self.children().into_iter().for_each(|child| child.names(names));
+    }
+
+    /// Whether this names `$self`. What is given by name to a link is not looked at: the ops there may be methods of the
+    /// instance that is made, and have a `$self` of their own.
+    fn uses_self(&self) -> bool {
+        match self {
+            Expr::Literal(State::Op(op)) => op.uses_self,
+            Expr::Name(name) => name.as_str() == Id::SELF,
+            Expr::Call(subject, args) => match (subject.as_ref(), args.as_ref()) {
+                (Subject::Name(name, _), _) if name.as_str() == Id::SELF => true,
+                (Subject::Link(_), Args::Post(_, values)) => {
+                    values.iter().any(|value| !matches!(value, Expr::Literal(_)) && value.uses_self())
+                }
+                _ => self.children().into_iter().any(Expr::uses_self),
+            },
+            Expr::Flow(flow) if matches!(flow.as_ref(), Flow::With { names, .. } if names.iter().any(|name| name.as_str() == Id::SELF)) => {
+                true
+            }
+            _ => self.children().into_iter().any(Expr::uses_self),
+        }
+    }
+
     /// Bytes that this stands for, roughly.
     pub fn weight(&self) -> u64 {
         const SELF: u64 = size_of::<Expr>() as u64;
@@ -244,5 +297,47 @@ impl Expr {
             Expr::Tuple(_) | Expr::Map(..) => 0,
         };
         SELF + own + self.children().into_iter().map(Expr::weight).sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &'static str) -> Expr {
+        Expr::Name(name.into())
+    }
+
+    fn method(subject: &'static str, arg: Expr) -> Expr {
+        let subject = Subject::Name(subject.into(), Arc::new(["f".into()]));
+        Expr::Call(Box::new(subject), Box::new(Args::Post(Arc::new(["arg".into()]), vec![arg])))
+    }
+
+    fn free(kind: OpKind, steps: Vec<(&'static str, Expr)>) -> Vec<String> {
+        let steps = steps.into_iter().map(|(name, expr)| Step { name: name.into(), expr });
+        OpDef::new(kind, steps.collect()).free_names().into_iter().map(Id::to_string).collect()
+    }
+
+    #[test]
+    fn free_names_are_those_that_nothing_defines() {
+        let steps = || {
+            vec![
+                ("x", method("late", Expr::Tuple(vec![name("b"), name("a")]))),
+                ("late", method(Id::SELF, name("b"))),
+                ("_return", method("x", Expr::Literal(State::NONE))),
+            ]
+        };
+        assert_eq!(free(OpKind::Post, steps()), ["b", "a"]);
+        assert_eq!(free(OpKind::Get { key: "a".into() }, steps()), ["b"]);
+        assert_eq!(free(OpKind::Post, vec![]), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_closure_captures_is_used_and_what_is_in_an_op_is_not() {
+        let inner = OpDef::new(OpKind::Post, vec![Step { name: "r".into(), expr: name("inner") }]);
+        let op = Expr::Literal(State::Op(Arc::new(inner)));
+        let with = Expr::Flow(Box::new(Flow::With { names: vec!["captured".into()], op: op.clone() }));
+        assert_eq!(free(OpKind::Post, vec![("r", with)]), ["captured"]);
+        assert_eq!(free(OpKind::Post, vec![("r", method("x", op))]), ["x"]);
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::Id;
+use super::{Id, Version};
 use crate::error::{Error, Result};
 
 /// A path `/a/b`, or a URL `http://host:port/a/b`.
@@ -61,6 +61,25 @@ impl PartialOrd for Authority {
     }
 }
 
+/// The trees of names beside `/state`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Root {
+    Library,
+    Service,
+    Class,
+}
+
+impl Root {
+    /// The first segment of paths in this tree.
+    pub fn name(self) -> &'static str {
+        match self {
+            Root::Library => "lib",
+            Root::Service => "service",
+            Root::Class => "class",
+        }
+    }
+}
+
 impl Link {
     /// A link to a path on this host.
     pub fn local(path: impl Into<Arc<[Id]>>) -> Self {
@@ -75,6 +94,42 @@ impl Link {
     /// The segments of the path.
     pub fn path(&self) -> &[Id] {
         &self.path
+    }
+
+    /// The tree that the path is in; none for `/state` and for what is no tree.
+    pub fn root(&self) -> Option<Root> {
+        let first = self.path.first()?.as_str();
+        [Root::Library, Root::Service, Root::Class].into_iter().find(|root| root.name() == first)
+    }
+
+    /// The index of the first segment that is a version: what is before it names an item, what is after it something of that
+    /// version.
+    pub fn version_at(&self) -> Option<usize> {
+        self.root()?;
+        self.path.iter().position(|segment| segment.as_str().parse::<Version>().is_ok())
+    }
+
+    /// Whether the path is that of a directory, or of an item with all its versions.
+    pub fn is_unversioned(&self) -> bool {
+        self.root().is_some() && self.version_at().is_none()
+    }
+
+    /// The link to what is at `path` below this one.
+    #[must_use]
+    pub fn join(&self, path: &[Id]) -> Self {
+        let path = self.path.iter().chain(path).cloned().collect();
+        Self { authority: self.authority.clone(), path }
+    }
+
+    /// The same path on this host.
+    #[must_use]
+    pub fn to_local(&self) -> Self {
+        Self { authority: None, path: Arc::clone(&self.path) }
+    }
+
+    /// Whether this is a link to this host.
+    pub fn is_local(&self) -> bool {
+        self.authority.is_none()
     }
 
     /// Whether this is the link `/`, which counts as none.

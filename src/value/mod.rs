@@ -24,6 +24,7 @@ pub mod hash_collection;
 pub mod id;
 pub mod link;
 pub mod number;
+pub mod object;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod schema;
@@ -38,8 +39,9 @@ pub use collection::Collection;
 pub use doc::Doc;
 pub use expr::{Args, Closure, Expr, Flow, OpDef, OpKind, Step, Subject, Verb};
 pub use id::Id;
-pub use link::{Authority, Link};
+pub use link::{Authority, Link, Root};
 pub use number::{Number, NumberClass};
+pub use object::Object;
 pub use schema::{Schema, Table, TreeId};
 pub use state::{Map, State, Tuple};
 pub use stream::Stream;

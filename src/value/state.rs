@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, Closure, Collection, Id, Number, OpDef, Stream, Value};
+use super::{Class, Closure, Collection, Id, Number, Object, OpDef, Stream, Value};
 use crate::error::{Error, Result};
 
 /// How deep tuples and maps may nest. Walks over states recurse, so this bounds the stack.
@@ -22,6 +22,7 @@ pub enum State {
     Closure(Arc<Closure>),
     Collection(Arc<Collection>),
     Stream(Arc<Stream>),
+    Object(Arc<Object>),
 }
 
 impl State {
@@ -38,6 +39,7 @@ impl State {
             State::Closure(_) => Class::Closure,
             State::Collection(collection) => collection.class(),
             State::Stream(_) => Class::Stream,
+            State::Object(object) => object.class(),
         }
     }
 
@@ -74,6 +76,7 @@ impl State {
             State::Closure(closure) => SELF + closure.context.0.weight + closure.op.weight,
             State::Collection(collection) => SELF + collection.weight(),
             State::Stream(stream) => SELF + stream.weight(),
+            State::Object(object) => SELF + object.weight(),
         }
     }
 
@@ -87,6 +90,13 @@ impl State {
             State::Collection(_) => 4,
             // The collection, and what is around it.
             State::Stream(_) => 6,
+            State::Object(object) => match object.as_ref() {
+                Object::Instance(instance) => instance.members.0.depth.max(instance.value.depth()) + 1,
+                // Documents are as deep as requests may be, which is less.
+                Object::Definition(_) | Object::Class(_) => DEPTH_MAX / 2,
+                Object::Typed(_, state) => state.depth() + 1,
+                Object::Cluster(_) => 0,
+            },
         }
     }
 }

@@ -16,8 +16,9 @@ use tinychain::compiler::Program;
 use tinychain::error::{Error, Kind, Result};
 use tinychain::limits::Limits;
 use tinychain::planner::Optimizer;
-use tinychain::server::codec::{Encoding, encode_error, encode_reply, json, tbon};
+use tinychain::server::codec::{Encoding, encode_error, encode_reply, tbon};
 use tinychain::value::State;
+use tinychain::value::doc::json;
 
 use crate::attacks::{self, Request};
 use crate::local::Local;

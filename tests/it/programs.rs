@@ -10,7 +10,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tinychain::compiler::Program;
 use tinychain::error::Result;
-use tinychain::server::codec::json;
+use tinychain::value::doc::json;
 use tinychain::value::{Doc, Number};
 
 use crate::docs::{call, entry, float, flow, int, list, map, named, nothing, op, step, text, to_json, truth, typed};

@@ -8,8 +8,8 @@ use tinychain::compiler::Program;
 use tinychain::error::Result;
 use tinychain::limits::Limits;
 use tinychain::planner::Optimizer;
-use tinychain::server::codec::json as codec;
 use tinychain::value::State;
+use tinychain::value::doc::json as codec;
 use tinychain::value::encode::to_json;
 
 use crate::local::Local;

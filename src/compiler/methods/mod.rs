@@ -42,13 +42,14 @@ pub enum Receiver {
     BTree,
     Table,
     Stream,
+    Object,
 }
 
 impl Receiver {
     /// All receivers, in the order of their discriminants.
-    pub const ALL: [Receiver; 15] = {
+    pub const ALL: [Receiver; 16] = {
         use Receiver::*;
-        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Stream]
+        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Stream, Object]
     };
 
     /// The receiver that a state is.
@@ -67,6 +68,7 @@ impl Receiver {
             State::Op(_) => Receiver::Op,
             State::Closure(_) => Receiver::Closure,
             State::Stream(_) => Receiver::Stream,
+            State::Object(_) => Receiver::Object,
             State::Collection(collection) => match collection.table.schema.kind {
                 Kind::BTree => Receiver::BTree,
                 Kind::Table => Receiver::Table,
@@ -114,6 +116,7 @@ impl Receiver {
             Receiver::BTree => "BTree",
             Receiver::Table => "Table",
             Receiver::Stream => "Stream",
+            Receiver::Object => "Object",
         }
     }
 }
@@ -234,7 +237,7 @@ pub(crate) fn lists(receiver: Receiver) -> Vec<&'static [Method]> {
         Receiver::String => vec![any::METHODS, value::METHODS, string::METHODS],
         Receiver::Tuple => vec![any::METHODS, tuple::METHODS],
         Receiver::Map => vec![any::METHODS, map::METHODS],
-        Receiver::Op | Receiver::Closure => vec![any::METHODS],
+        Receiver::Op | Receiver::Closure | Receiver::Object => vec![any::METHODS],
         Receiver::BTree => vec![btree::METHODS],
         Receiver::Table => vec![table::METHODS],
         Receiver::Stream => vec![any::METHODS, stream::METHODS],

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{DataCall, Worker};
+use crate::chain::record;
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
+use crate::exec::call::Invocation;
 use crate::exec::sql;
 use crate::value::cell::cast_row;
 use crate::value::hash_collection::hash_collection;
@@ -19,19 +21,30 @@ const TABLE_SEGMENTS: usize = 5;
 
 impl Worker<'_> {
     /// Performs a call.
-    pub(super) async fn perform(&self, call: DataCall) -> Result<State> {
+    pub(super) async fn perform(&self, call: DataCall) -> Result<Invocation> {
         match call {
-            DataCall::Method { collection, path, shape, args } => self.method(&collection, &path, &shape, &args).await,
-            DataCall::WriteAll { collection, args } => self.write_all(&collection, &args).await,
-            DataCall::Path { link, shape, args } => match Class::at(class_path(&link)) {
-                Some(Class::BTree) => self.construct(Kind::BTree, &shape, &args).await,
-                Some(Class::Table) => self.construct(Kind::Table, &shape, &args).await,
-                _ => self.service(&link, &shape, &args).await,
+            DataCall::Method { collection, path, shape, args } => {
+                self.method(&collection, &path, &shape, &args).await.map(Invocation::Done)
+            }
+            DataCall::WriteAll { collection, args } => self.write_all(&collection, &args).await.map(Invocation::Done),
+            DataCall::Path { link, shape, args, caller } => match Class::at(class_path(&link)) {
+                Some(Class::BTree) => self.construct(Kind::BTree, &shape, &args).await.map(Invocation::Done),
+                Some(Class::Table) => self.construct(Kind::Table, &shape, &args).await.map(Invocation::Done),
+                _ => {
+                    self.check_access(&link, &shape, caller.as_deref())?;
+                    self.cluster(&link, &shape, args).await
+                }
             },
         }
     }
 
-    async fn method(&self, collection: &Collection, path: &[Id], shape: &Shape, args: &[State]) -> Result<State> {
+    pub(super) async fn method(
+        &self,
+        collection: &Collection,
+        path: &[Id],
+        shape: &Shape,
+        args: &[State],
+    ) -> Result<State> {
         let name = match path {
             [] => None,
             [name] => Some(name.as_str()),
@@ -79,8 +92,8 @@ impl Worker<'_> {
         Ok(Collection::new(table).into())
     }
 
-    /// A path of a service: a table, a method of it, or the service itself.
-    async fn service(&self, link: &Link, shape: &Shape, args: &[State]) -> Result<State> {
+    /// A path of the service whose tables SQL makes: a table, a method of it, or the service itself.
+    pub(super) async fn service(&self, link: &Link, shape: &Shape, args: &[State]) -> Result<State> {
         let path = link.path();
         let text = |segments: &[Id]| segments.iter().map(|segment| format!("/{segment}")).collect::<String>();
         if path.len() < TABLE_SEGMENTS {
@@ -123,6 +136,12 @@ impl Worker<'_> {
     /// Performs what a call of `collection` asks for.
     async fn act(&self, collection: &Collection, action: Action) -> Result<State> {
         let (txn, table) = (self.txn(), &collection.table);
+        if action.is_write() && record::is_path(&table.name) {
+            return Err(Error::method_not_allowed(format!(
+                "{} is what a chain keeps, and cannot be changed",
+                table.name
+            )));
+        }
         match action {
             Action::Done(state) => return Ok(state),
             Action::Row { view, key } => {

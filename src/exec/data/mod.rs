@@ -1,12 +1,17 @@
 //! Rows: what a program's calls on collections, and on paths that stand for collections, read and write.
 //!
-//! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in the transaction of
-//! the request; [`read`] finds the rows of views, [`reader`] the items of
-//! streams.
+//! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
+//! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
+//! [`chain`] what chains keep, with [`policy`] for what only some of them do and [`upkeep`] for what they do after a
+//! commit; [`read`] finds the rows of views, [`reader`] the items of streams.
 
 mod call;
+mod chain;
+mod cluster;
+mod policy;
 mod read;
 mod reader;
+mod upkeep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +20,20 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
+pub(super) use chain::OpenBlocks;
+use chain::Tracked;
 pub(super) use reader::{Reader, Received};
+use upkeep::Job;
 
+use super::call::{Endpoint, Invocation};
 use super::relation::Engine;
 use super::sql::{Outcome, Plans};
+use crate::cluster::Description;
 use crate::compiler::methods::Shape;
 use crate::error::Result;
+use crate::limits::Limits;
 use crate::storage::{Store, TableDiff, Transaction};
-use crate::txn::TxnId;
+use crate::txn::{Access, Txn};
 use crate::value::{Collection, Id, Link, Map, State, Tuple};
 
 /// What a script of SQL is answered with.
@@ -41,14 +52,31 @@ pub(super) enum DataCall {
     /// Of a collection, with the rows that are put to it: key and value of each.
     WriteAll { collection: Arc<Collection>, args: Vec<State> },
     /// Of a path of this host.
-    Path { link: Link, shape: Shape, args: Vec<State> },
+    Path {
+        link: Link,
+        shape: Shape,
+        args: Vec<State>,
+        /// The method that makes the call, if one does.
+        caller: Option<Arc<Endpoint>>,
+    },
 }
 
 /// A transaction, from the first request for rows to the commit.
 pub struct Session {
     txn: Arc<Transaction>,
+    store: Arc<Store>,
+    /// The user who made the request, if that is known.
+    actor: Option<State>,
     engine: Engine,
     plans: Arc<Plans>,
+    chains: Tracked,
+    open_blocks: Arc<OpenBlocks>,
+    /// What the request may call.
+    access: Option<Arc<dyn Access>>,
+    /// What is to be done once the transaction is committed.
+    jobs: Mutex<Vec<Job>>,
+    /// Nodes that the graph of an op may have which is installed.
+    nodes_max: usize,
     /// Whether another host was called.
     was_told: AtomicBool,
 }
@@ -60,12 +88,26 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// A transaction that may take so many bytes of memory.
-    pub(super) fn new(store: &Arc<Store>, engine: &Engine, plans: &Arc<Plans>, id: TxnId, bytes_max: u64) -> Arc<Self> {
+    /// A transaction that may take what `limits` say.
+    pub(super) fn new(
+        store: &Arc<Store>,
+        engine: &Engine,
+        plans: &Arc<Plans>,
+        open_blocks: &Arc<OpenBlocks>,
+        txn: &Txn,
+        limits: &Limits,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            txn: Arc::new(Transaction::new(Arc::clone(store), id, bytes_max)),
+            txn: Arc::new(Transaction::new(Arc::clone(store), txn.id, limits.request_bytes)),
+            store: Arc::clone(store),
+            actor: None,
             engine: engine.clone(),
             plans: Arc::clone(plans),
+            chains: Tracked::default(),
+            open_blocks: Arc::clone(open_blocks),
+            access: txn.access.clone(),
+            jobs: Mutex::default(),
+            nodes_max: limits.graph_nodes,
             was_told: AtomicBool::new(false),
         })
     }
@@ -97,18 +139,48 @@ impl Session {
     /// # Errors
     /// `Conflict` if another transaction wrote what this one read; `Unavailable` if the disk failed.
     pub async fn commit(&self) -> Result<()> {
-        self.txn.commit().await.map(drop)
+        if self.chains.is_empty() {
+            return self.txn.commit().await.map(|_| ());
+        }
+        Box::pin(self.commit_with_records()).await
     }
 
-    /// Performs a call. What is in memory is there when this is first polled. If `notes` are given, how it is done is added
-    /// to them.
+    async fn commit_with_records(&self) -> Result<()> {
+        let grown = self.chains.append(&self.txn, self.actor.as_ref()).await?;
+        self.txn.commit().await?;
+        let mut jobs = std::mem::take(&mut *self.jobs.lock());
+        jobs.extend(self.open_blocks.close(&self.txn, grown).await);
+        self.open_blocks.upkeep().start(&self.store, jobs);
+        Ok(())
+    }
+
+    /// Has something done for a chain once the transaction is committed.
+    fn upkeep_after(&self, job: Job) {
+        self.jobs.lock().push(job);
+    }
+
+    /// Has something done for a chain that does not depend on the transaction.
+    fn upkeep_now(&self, job: Job) {
+        self.open_blocks.upkeep().start(&self.store, vec![job]);
+    }
+
+    /// Performs a call. What is in memory is there when this is first polled. If `notes` are given, how it is done is
+    /// added to them.
     pub(super) fn call(
         self: &Arc<Self>,
         call: DataCall,
         notes: Option<Arc<Notes>>,
-    ) -> BoxFuture<'static, Result<State>> {
+    ) -> BoxFuture<'static, Result<Invocation>> {
         let session = Arc::clone(self);
         async move { Worker { session: &session, notes: notes.as_deref() }.perform(call).await }.boxed()
+    }
+
+    /// What is at the path of a directory, an item or a version.
+    ///
+    /// # Errors
+    /// `NotFound` if there is nothing, `BadRequest` below a version.
+    pub(super) async fn describe(&self, link: &Link) -> Result<Description> {
+        Worker { session: self, notes: None }.describe(link).await
     }
 
     /// `state` with the rows of the collections in it.
@@ -147,6 +219,13 @@ impl Session {
                     }
                     Map::from_sorted(map.shared_keys(), values.into())?.into()
                 }
+                State::Object(object) if object.parts().into_iter().any(has_collection) => {
+                    let mut parts = Vec::new();
+                    for part in object.parts() {
+                        parts.push(self.filled(part.clone(), left).await?);
+                    }
+                    object.with_parts(parts)?.into()
+                }
                 state => state,
             })
         }
@@ -177,6 +256,7 @@ impl Worker<'_> {
 
 fn has_collection(state: &State) -> bool {
     match state {
+        State::Object(object) => object.parts().into_iter().any(has_collection),
         State::Collection(_) => true,
         State::Tuple(tuple) => tuple.items().iter().any(has_collection),
         State::Map(map) => map.values().iter().any(has_collection),

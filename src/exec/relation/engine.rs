@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 
 use super::cells::scalar;
 use super::error::internal;
-use super::predicate::is_ordered_alike;
 use super::planner::Planner;
+use super::predicate::is_ordered_alike;
 use super::provider::CollectionProvider;
 use super::rules::{logical_rules, physical_rules};
 use super::sort_key::{sort_key, sort_key_of};

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::exec::relation::CollectionProvider;
 use crate::exec::relation::error::external;
 use crate::storage::Transaction;
+use crate::value::Link;
 use crate::value::Table;
 
 /// The one catalog.
@@ -34,6 +35,11 @@ pub(super) fn path_of(table: &str) -> String {
 /// What the paths of all tables begin with.
 pub(crate) fn prefix() -> String {
     path_of("")
+}
+
+/// Whether a path belongs to the service whose tables SQL makes.
+pub(crate) fn owns(link: &Link) -> bool {
+    link.path_text().starts_with(SERVICE)
 }
 
 /// Finds tables in one transaction, and remembers which were asked for.

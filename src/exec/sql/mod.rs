@@ -34,7 +34,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
-pub(crate) use catalog::prefix as tables_prefix;
+pub(crate) use catalog::{owns, prefix as tables_prefix};
 use futures::StreamExt as _;
 pub(crate) use plans::Plans;
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::compiler::build::unknown;
 use crate::compiler::methods::Shape;
 use crate::compiler::{NodeId, Op, OpGraph, Target, Trail, build_op};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::planner::{Changed, Pass, Rule, RuleContext};
 use crate::value::{Id, OpDef, State, Verb};
 
@@ -91,7 +92,7 @@ fn splice(graph: &mut OpGraph, call: NodeId, body: &OpGraph, op: &OpDef, shape: 
                 let name = &body.inputs[*index as usize];
                 match names.iter().position(|known| known == name) {
                     Some(position) => args[position],
-                    None => graph.add(Op::Fail(Error::not_found(format!("state with ID {name}"))), &[], trail),
+                    None => graph.add(Op::Fail(unknown(name)), &[], trail),
                 }
             }
             op => {

@@ -3,17 +3,14 @@
 //! A request and its reply choose their encodings independently: by `Content-Type`, and by `Accept-Encoding` or
 //! `Accept`. Decoders make a [`Doc`] and never recurse, so the depth of a text cannot exhaust the stack.
 
-pub mod json;
 pub(crate) mod rows;
 pub mod tbon;
-
-use std::collections::HashMap;
-use std::sync::Arc;
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::value::doc::json;
 use crate::value::encode::{Encoder, Json, encode};
 use crate::value::{Doc, State};
 use tbon::TbonEncoder;
@@ -54,14 +51,20 @@ impl Encoding {
 
 /// The encoding that one part of an accept header names, and its quality.
 fn named(part: &str) -> Option<(Encoding, f32)> {
+    let (name, quality) = media_range(part)?;
+    match name {
+        name if name.eq_ignore_ascii_case(JSON) => Some((Encoding::Json, quality)),
+        name if name.eq_ignore_ascii_case(TBON) => Some((Encoding::Tbon, quality)),
+        _ => None,
+    }
+}
+
+/// What one part of an accept header names, and its quality.
+pub(super) fn media_range(part: &str) -> Option<(&str, f32)> {
     let mut fields = part.split(';').map(str::trim);
-    let encoding = match fields.next()? {
-        name if name.eq_ignore_ascii_case(JSON) => Encoding::Json,
-        name if name.eq_ignore_ascii_case(TBON) => Encoding::Tbon,
-        _ => return None,
-    };
+    let name = fields.next()?;
     let quality = fields.find_map(|field| field.strip_prefix("q=").or_else(|| field.strip_prefix("Q=")));
-    Some((encoding, quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0))))
+    Some((name, quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0))))
 }
 
 /// Decodes a request body that is not empty. A content type that is not known is taken for JSON, since command-line
@@ -149,79 +152,6 @@ fn write_error(error: &Error, out: &mut impl Encoder) {
     out.end_map();
 }
 
-/// Maps with more entries than this are indexed, so that looking for repeated names takes linear time in all.
-const SCANNED_ENTRIES_MAX: usize = 16;
-
-/// The entries of a map that is being decoded.
-#[derive(Debug, Default)]
-struct Entries {
-    list: Vec<(Arc<str>, Doc)>,
-    /// The place of each name in `list`, once there are many.
-    index: Option<HashMap<Arc<str>, usize>>,
-}
-
-impl Entries {
-    /// Adds an entry, or replaces the value of the entry with that name.
-    fn insert(&mut self, key: Arc<str>, doc: Doc) {
-        if let Some(position) = self.position(&key) {
-            self.list[position].1 = doc;
-            return;
-        }
-        if let Some(index) = &mut self.index {
-            index.insert(Arc::clone(&key), self.list.len());
-        }
-        self.list.push((key, doc));
-        if self.index.is_none() && self.list.len() > SCANNED_ENTRIES_MAX {
-            let positions = self.list.iter().enumerate();
-            self.index = Some(positions.map(|(position, (key, _))| (Arc::clone(key), position)).collect());
-        }
-    }
-
-    fn position(&self, key: &str) -> Option<usize> {
-        match &self.index {
-            Some(index) => index.get(key).copied(),
-            None => self.list.iter().position(|(name, _)| &**name == key),
-        }
-    }
-}
-
-/// A list or map that a decoder is in the middle of.
-#[derive(Debug)]
-enum Frame {
-    List(Vec<Doc>),
-    Map {
-        entries: Entries,
-        /// The name of the entry whose value comes next.
-        key: Option<Arc<str>>,
-    },
-}
-
-impl Frame {
-    fn map(key: Option<Arc<str>>) -> Self {
-        Frame::Map { entries: Entries::default(), key }
-    }
-
-    /// Adds an item, or the value of the current entry.
-    fn push(&mut self, doc: Doc) {
-        match self {
-            Frame::List(items) => items.push(doc),
-            Frame::Map { entries, key } => {
-                if let Some(key) = key.take() {
-                    entries.insert(key, doc);
-                }
-            }
-        }
-    }
-
-    /// The finished list or map, which leaves an empty one behind.
-    fn finish(&mut self) -> Doc {
-        match self {
-            Frame::List(items) => Doc::List(std::mem::take(items)),
-            Frame::Map { entries, .. } => Doc::Map(std::mem::take(entries).list),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,19 +217,5 @@ mod tests {
         assert_eq!(encode_reply(&state, Encoding::Json, 8).unwrap(), b"\"12345\"\n");
         let error = encode_reply(&state, Encoding::Json, 7).unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::TooLarge);
-    }
-
-    #[test]
-    fn the_last_of_repeated_names_wins_with_and_without_an_index() {
-        for count in [2, 100] {
-            let mut entries = Entries::default();
-            for round in [Doc::Null, Doc::List(vec![])] {
-                for number in 0..count {
-                    entries.insert(number.to_string().into(), round.clone());
-                }
-            }
-            assert_eq!(entries.list.len(), count);
-            assert!(entries.list.iter().all(|(_, doc)| *doc == Doc::List(vec![])));
-        }
     }
 }

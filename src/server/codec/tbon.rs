@@ -20,8 +20,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Frame;
 use crate::error::{Error, Result};
+use crate::value::doc::frame::Frame;
 use crate::value::encode::{Encoder, encode};
 use crate::value::{Doc, Number, State};
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jiter::{Jiter, JiterError, Peek};
 
-use super::Frame;
+use super::Doc;
+use super::frame::Frame;
 use crate::error::{Error, Result};
-use crate::value::{Doc, Number};
+use crate::value::Number;
 
 /// The document that a JSON text stands for. Of entries with one name, the last wins.
 ///

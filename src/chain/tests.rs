@@ -1,0 +1,216 @@
+//! Chains over a store in memory.
+
+use std::sync::Arc;
+
+use futures::executor::block_on;
+
+use super::block::Blocks;
+use super::compliant::{Author, Held, Owners};
+use super::erasure::Erasure;
+use super::policy::{Backup, Compliant, Owner};
+use super::record;
+use super::replay::replay;
+use super::rows::{Rows, numbers, table, texts};
+use super::{ChainDef, Kind, Subject};
+use crate::error::Kind as ErrorKind;
+use crate::storage::codec::KeyRange;
+use crate::storage::{Store, StoreConfig, Transaction};
+use crate::txn::TxnId;
+use crate::value::{State, Table};
+
+const BYTES: u64 = 1 << 30;
+
+/// The transaction that begins at this second.
+fn id(second: u64) -> TxnId {
+    TxnId { timestamp: nanos(second), nonce: 7 }
+}
+
+fn nanos(second: u64) -> u64 {
+    second * 1_000_000_000
+}
+
+/// A chain of rows `id; user, text`.
+struct Chain {
+    store: Arc<Store>,
+    def: ChainDef,
+    subject: Arc<Table>,
+}
+
+impl Chain {
+    async fn new(kind: Kind) -> Self {
+        let schema = table(vec![numbers("id"), texts("user"), texts("text")], 1);
+        let def = ChainDef { kind, subject: Subject::Collection(schema.clone()) };
+        let store = Store::open(StoreConfig::memory()).await.unwrap();
+        let txn = Transaction::new(Arc::clone(&store), id(0), BYTES);
+        let subject = txn.create_table("/service/a", schema).await.unwrap();
+        record::create(&txn, &subject, &def).await.unwrap();
+        txn.commit().await.unwrap();
+        Self { store, def, subject }
+    }
+
+    fn begin(&self, second: u64) -> Transaction {
+        Transaction::new(Arc::clone(&self.store), id(second), BYTES)
+    }
+
+    async fn blocks<'a>(&'a self, txn: &'a Transaction) -> Blocks<'a> {
+        Blocks::open(txn, &self.def, &self.subject).await.unwrap()
+    }
+
+    async fn commit(&self, txn: &Transaction, purged: &[State]) {
+        record::append(txn, &self.subject, &self.def, Author { actor: None, purged }).await.unwrap();
+        txn.commit().await.unwrap();
+    }
+
+    async fn put(&self, second: u64, key: u64, user: &str, text: &str) {
+        let txn = self.begin(second);
+        txn.put(&self.subject, &row(key, user, text)).await.unwrap();
+        self.commit(&txn, &[]).await;
+    }
+
+    async fn verify(&self) {
+        let txn = self.begin(99);
+        self.blocks(&txn).await.verify().await.unwrap();
+    }
+
+    async fn is_erased(&self) -> bool {
+        Erasure::pending(&self.begin(99), &self.subject, &self.def).await.unwrap().is_none()
+    }
+}
+
+fn row(key: u64, user: &str, text: &str) -> Vec<State> {
+    vec![key.into(), user.into(), text.into()]
+}
+
+async fn all(txn: &Transaction, table: &Arc<Table>) -> Vec<Vec<State>> {
+    let (mut rows, mut found) = (vec![], Rows::new(txn, table, KeyRange::all()));
+    while let Some(row) = found.next().await.unwrap() {
+        rows.push(row);
+    }
+    rows
+}
+
+#[test]
+fn old_blocks_are_replaced_by_what_they_made() {
+    let backup = Backup { max_age: 10.0, block_age: 1.0 };
+    block_on(async {
+        let chain = Chain::new(Kind::Backup(backup)).await;
+        let compact = async |second: u64| {
+            let txn = chain.begin(second);
+            let compacted = chain.blocks(&txn).await.compact(&backup, nanos(second), None).await.unwrap();
+            txn.commit().await.unwrap();
+            (compacted.deleted, compacted.cutoff)
+        };
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(2, 2, "bob", "b").await;
+        assert_eq!(compact(5).await, (0, None));
+        chain.put(6, 1, "ann", "c").await;
+        chain.verify().await;
+        assert!(chain.is_erased().await);
+        // The block of 6 is closed now, and too young.
+        assert_eq!(compact(13).await, (1, Some(id(2))));
+        assert_eq!(compact(13).await, (0, Some(id(2))));
+        chain.verify().await;
+
+        let txn = chain.begin(14);
+        let blocks = chain.blocks(&txn).await;
+        assert_eq!(blocks.ordinals().await.unwrap(), 1..=2);
+        assert_eq!(blocks.form(0).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(blocks.ends().await.unwrap(), (Some(id(6)), Some(id(6))));
+        assert_eq!(replay(&blocks, Some(id(1))).await.unwrap_err().kind(), ErrorKind::BadRequest);
+        let base = replay(&blocks, Some(id(2))).await.unwrap();
+        assert_eq!(all(&txn, &base).await, [row(1, "ann", "a"), row(2, "bob", "b")]);
+        let now = replay(&blocks, None).await.unwrap();
+        assert_eq!(all(&txn, &now).await, [row(1, "ann", "c"), row(2, "bob", "b")]);
+
+        let erasure = Erasure::pending(&txn, &chain.subject, &chain.def).await.unwrap().unwrap();
+        assert!(erasure.trees().contains(&chain.subject.rows));
+        let txn = chain.begin(15);
+        erasure.done(&txn).await.unwrap();
+        txn.commit().await.unwrap();
+        assert!(chain.is_erased().await);
+
+        // What comes later goes on from there, also once no record is left.
+        assert_eq!(compact(20).await, (1, Some(id(6))));
+        assert!(!chain.is_erased().await);
+        let txn = chain.begin(21);
+        assert_eq!(chain.blocks(&txn).await.ends().await.unwrap(), (None, Some(id(6))));
+        chain.put(22, 3, "cid", "d").await;
+        chain.verify().await;
+    });
+}
+
+#[test]
+fn a_purge_takes_everything_of_a_user_and_nothing_else() {
+    let policy = Compliant { owner: Owner::Column("user".into()), purge_subject: true };
+    block_on(async {
+        let chain = Chain::new(Kind::Compliant(policy)).await;
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(2, 2, "bob", "b").await;
+        chain.put(3, 3, "ann", "c").await;
+        // Ann's row becomes Bob's.
+        chain.put(4, 1, "bob", "d").await;
+        // A row that was there for nobody else leaves no trace.
+        let txn = chain.begin(5);
+        txn.put(&chain.subject, &row(9, "ann", "e")).await.unwrap();
+        txn.delete(&chain.subject, &[9u64.into()]).await.unwrap();
+        chain.commit(&txn, &[]).await;
+        chain.verify().await;
+
+        let txn = chain.begin(6);
+        let ann = State::from("ann");
+        {
+            let blocks = chain.blocks(&txn).await;
+            let owners = Owners::open(&blocks).await.unwrap().unwrap();
+            assert!(owners.named(&State::NONE).is_err());
+            // Two puts, and the delete when the row changed hands.
+            assert_eq!(owners.held(&ann).await.unwrap(), Held { records: 3, rows: 1 });
+            assert_eq!(owners.purge(&ann).await.unwrap(), Held { records: 3, rows: 1 });
+            assert_eq!(owners.purge(&ann).await.unwrap(), Held::default());
+        }
+        chain.commit(&txn, std::slice::from_ref(&ann)).await;
+        chain.verify().await;
+        assert!(!chain.is_erased().await);
+
+        let txn = chain.begin(7);
+        let blocks = chain.blocks(&txn).await;
+        let owners = Owners::open(&blocks).await.unwrap().unwrap();
+        assert_eq!(owners.held(&ann).await.unwrap(), Held::default());
+        assert_eq!(owners.held(&"bob".into()).await.unwrap(), Held { records: 2, rows: 2 });
+        let purges = owners.purges().await.unwrap();
+        assert_eq!(purges.iter().map(|purge| purge.records).collect::<Vec<_>>(), [3]);
+        for row in all(&txn, blocks.records()).await {
+            assert!(!row.contains(&ann) && !row.contains(&"a".into()), "{row:?}");
+        }
+        // Of that time, too, only what is not purged is known.
+        let then = replay(&blocks, Some(id(3))).await.unwrap();
+        assert_eq!(all(&txn, &then).await, [row(2, "bob", "b")]);
+        assert_eq!(all(&txn, &chain.subject).await, [row(1, "bob", "d"), row(2, "bob", "b")]);
+        // Ann may come back.
+        chain.put(8, 3, "ann", "f").await;
+        chain.verify().await;
+    });
+}
+
+#[test]
+fn rows_may_outlive_their_records() {
+    let policy = Compliant { owner: Owner::Column("user".into()), purge_subject: false };
+    block_on(async {
+        let chain = Chain::new(Kind::Compliant(policy)).await;
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(2, 2, "bob", "b").await;
+        let txn = chain.begin(3);
+        {
+            let blocks = chain.blocks(&txn).await;
+            let owners = Owners::open(&blocks).await.unwrap().unwrap();
+            assert_eq!(owners.purge(&"ann".into()).await.unwrap(), Held { records: 1, rows: 0 });
+        }
+        chain.commit(&txn, &["ann".into()]).await;
+        chain.verify().await;
+        // A row that nobody wrote is still found.
+        let txn = chain.begin(4);
+        txn.put(&chain.subject, &row(3, "bob", "c")).await.unwrap();
+        txn.commit().await.unwrap();
+        let txn = chain.begin(5);
+        assert!(chain.blocks(&txn).await.verify().await.is_err());
+    });
+}

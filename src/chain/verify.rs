@@ -1,0 +1,31 @@
+//! Whether the blocks of a chain are what they were when they were closed.
+
+use super::block::Blocks;
+use super::replay;
+use crate::error::{Error, Result};
+
+impl Blocks<'_> {
+    /// Reads all records, and checks the hash and the links of every block, what took the place of blocks that were
+    /// deleted, and that the subject is what all that makes of it.
+    ///
+    /// # Errors
+    /// `Internal` that names the first block that is not what it was.
+    pub async fn verify(&self) -> Result<()> {
+        if let Some(base) = &self.base {
+            base.verify(self.txn).await?;
+        }
+        let mut end = self.start();
+        for block in self.closed().await? {
+            let fault = |what: &str| Error::internal(format!("block {}: {what}", block.ordinal));
+            if block.start() != end {
+                return Err(fault("it does not follow the block before it"));
+            }
+            let read = self.hash(block.first, block.last, &block.previous).await;
+            if read.map_err(|error| fault(error.message()))? != block.hash {
+                return Err(fault("its records are not those that it was closed with"));
+            }
+            end = block.end();
+        }
+        replay::check(self).await
+    }
+}

@@ -1,0 +1,21 @@
+//! Clusters: what is at the paths below `/lib`, `/service` and `/class`.
+//!
+//! A path leads through directories to an item, which has versions; a version is a set of named attributes: ops, constants,
+//! chains and classes.
+//!
+//! 1. [`definition`] reads what a developer installs, and says what is wrong with it;
+//! 2. [`registry`] keeps the tree of names, in tables like any others: so an install is part of its transaction, is forgotten with
+//!    it, and conflicts with whoever used what it changes;
+//! 3. [`install`] changes the tree.
+//!
+//! What a call of a path does is up to `exec::data`.
+
+mod class;
+pub mod definition;
+mod description;
+pub mod install;
+pub mod registry;
+
+pub use definition::{Definition, Member};
+pub use description::Description;
+pub use registry::{Entry, Registry};

@@ -1,0 +1,341 @@
+//! Chains of services: what they record, and the records. What only some kinds have is in [`super::policy`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::Worker;
+use super::cluster::unsupported;
+use super::upkeep::{Job, Upkeep};
+use crate::chain::block::{BLOCK_BYTES, Blocks, Open};
+use crate::chain::compliant::Author;
+use crate::chain::record::{self, value_key, value_row};
+use crate::chain::replay::replay;
+use crate::chain::{ChainDef, Kind, Subject};
+use crate::compiler::methods::Shape;
+use crate::error::{Error, Result};
+use crate::exec::call::{Invocation, invoke};
+use crate::exec::unit::Site;
+use crate::storage::Transaction;
+use crate::txn::TxnId;
+use crate::value::collection::{Bound, Condition, View};
+use crate::value::{Collection, Id, Link, Map, Object, State, Table, Tuple, Value, cast};
+
+/// The segment below which a chain itself is found, rather than what it records.
+const CHAIN: &str = "chain";
+
+/// The chains with records that a transaction has used, by the paths of what they record.
+#[derive(Debug, Default)]
+pub(super) struct Tracked(Mutex<BTreeMap<Arc<str>, Tracking>>);
+
+#[derive(Clone, Debug)]
+struct Tracking {
+    subject: Arc<Table>,
+    chain: Arc<ChainDef>,
+    /// The users whose rows were purged.
+    purged: Vec<State>,
+}
+
+impl Tracked {
+    /// Whether no chain was used.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Notes that a transaction may write to the subject of a chain.
+    pub fn track(&self, subject: &Arc<Table>, chain: &Arc<ChainDef>) {
+        let mut tracked = self.0.lock();
+        if tracked.get(&subject.name).is_none_or(|tracking| tracking.subject != *subject) {
+            let tracking = Tracking { subject: Arc::clone(subject), chain: Arc::clone(chain), purged: vec![] };
+            tracked.insert(Arc::clone(&subject.name), tracking);
+        }
+    }
+
+    /// Notes that a transaction has purged a user from the subject of a chain.
+    pub fn purge(&self, subject: &Table, owner: State) {
+        if let Some(tracking) = self.0.lock().get_mut(&subject.name) {
+            tracking.purged.push(owner);
+        }
+    }
+
+    /// Appends to the chains what a transaction of `actor` has done. Returns those that have grown, with how many
+    /// bytes.
+    ///
+    /// # Errors
+    /// As [`record::append`].
+    pub async fn append(&self, txn: &Transaction, actor: Option<&State>) -> Result<Vec<Grown>> {
+        let tracked: Vec<_> = self.0.lock().values().cloned().collect();
+        let mut grown = Vec::new();
+        for Tracking { subject, chain, purged } in tracked {
+            // What was dropped with its service has no chain.
+            if txn.table(&subject.name).await?.as_ref() != Some(&subject) {
+                continue;
+            }
+            let bytes = record::append(txn, &subject, &chain, Author { actor, purged: &purged }).await?;
+            if bytes > 0 {
+                grown.push(Grown { subject, chain, bytes });
+            }
+        }
+        Ok(grown)
+    }
+}
+
+/// A chain that a transaction has appended records to.
+pub(super) struct Grown {
+    subject: Arc<Table>,
+    chain: Arc<ChainDef>,
+    bytes: u64,
+}
+
+/// The open blocks of chains, as far as they are known, and who sees to what was deleted.
+#[derive(Debug, Default)]
+pub(crate) struct OpenBlocks {
+    known: Mutex<HashMap<Arc<str>, Open>>,
+    upkeep: Arc<Upkeep>,
+}
+
+impl OpenBlocks {
+    /// Closes the blocks that are full or old. Returns what is to be done then. The commit that filled them is durable,
+    /// so a failure here concerns nobody.
+    pub(super) async fn close(&self, txn: &Transaction, grown: Vec<Grown>) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for Grown { subject, chain, bytes } in grown {
+            let (began, opened_before) = (txn.id().timestamp, opened_before(&chain, txn));
+            let is_due = match self.known.lock().get_mut(&subject.name) {
+                Some(open) => {
+                    open.bytes += bytes;
+                    open.bytes >= BLOCK_BYTES || *open.since.get_or_insert(began) < opened_before
+                }
+                None => true,
+            };
+            if !is_due {
+                continue;
+            }
+            match self.close_due(txn, &subject, &chain, opened_before).await {
+                Ok(()) => jobs.push(Job::new(txn, &subject, &chain)),
+                Err(error) => warn!(chain = %subject.name, %error, "cannot close a block"),
+            }
+        }
+        jobs
+    }
+
+    async fn close_due(
+        &self,
+        txn: &Transaction,
+        subject: &Arc<Table>,
+        chain: &Arc<ChainDef>,
+        opened_before: u64,
+    ) -> Result<()> {
+        let txn = txn.successor();
+        let open = Blocks::open(&txn, chain, subject).await?.close(opened_before).await?;
+        txn.commit().await?;
+        self.known.lock().insert(Arc::clone(&subject.name), open);
+        Ok(())
+    }
+
+    /// Who does what is to be done.
+    pub(super) fn upkeep(&self) -> &Arc<Upkeep> {
+        &self.upkeep
+    }
+}
+
+/// Blocks of a chain that were opened before this time are closed, though they are not full.
+fn opened_before(chain: &ChainDef, txn: &Transaction) -> u64 {
+    match &chain.kind {
+        Kind::Backup(backup) => backup.opened_before(txn.id().timestamp),
+        _ => 0,
+    }
+}
+
+impl Worker<'_> {
+    /// A chain of a service: what it records, and below `chain` the chain itself.
+    pub(super) async fn chain(
+        &self,
+        (chain, subject): (&Arc<ChainDef>, Arc<Table>),
+        rest: &[Id],
+        shape: &Shape,
+        args: Vec<State>,
+    ) -> Result<Invocation> {
+        if rest.first().is_some_and(|segment| segment.as_str() == CHAIN) {
+            return self.history((chain, &subject), &rest[1..], shape, &args).await.map(Invocation::Done);
+        }
+        let initial = match &chain.subject {
+            Subject::Collection(_) => {
+                return self.method(&Collection::new(subject), rest, shape, &args).await.map(Invocation::Done);
+            }
+            Subject::Value(initial) => initial,
+        };
+        match (shape, rest, args.as_slice()) {
+            (Shape::Put, [], [key, value]) if key.is_none() => {
+                self.set(&subject, initial, value).await?;
+                Ok(Invocation::Done(State::NONE))
+            }
+            (Shape::Put, [], _) => Err(Error::bad_request(format!("{} is a value, which has no keys", subject.name))),
+            (Shape::Delete, [], _) => {
+                self.txn().delete(&subject, &[value_key()]).await?;
+                Ok(Invocation::Done(State::NONE))
+            }
+            (shape, rest, _) => {
+                let value = self.value(&subject).await?;
+                invoke(&value, &Site::new(rest.into(), shape.clone()), args)
+            }
+        }
+    }
+
+    /// The value that a table holds.
+    async fn value(&self, table: &Table) -> Result<State> {
+        let row = self.txn().get(table, &[value_key()]).await?;
+        Ok(row.and_then(|mut row| row.pop()).unwrap_or(State::NONE))
+    }
+
+    /// Sets the value that a table holds, which keeps the class that it had at first.
+    async fn set(&self, table: &Table, initial: &State, value: &State) -> Result<()> {
+        let value = match initial {
+            State::Value(Value::None) => value.clone(),
+            initial => cast::cast(value, initial.class())?,
+        };
+        if !value.is_value() {
+            return Err(Error::bad_request(format!(
+                "{} is a value, and cannot become a {}",
+                table.name,
+                value.class()
+            )));
+        }
+        self.txn().put(table, &value_row(value)).await
+    }
+
+    /// The chain itself.
+    async fn history(
+        &self,
+        (chain, subject): (&Arc<ChainDef>, &Arc<Table>),
+        rest: &[Id],
+        shape: &Shape,
+        args: &[State],
+    ) -> Result<State> {
+        let names: Vec<&str> = rest.iter().map(Id::as_str).collect();
+        if names.first() == Some(&"records") {
+            let blocks = Blocks::open(self.txn(), chain, subject).await?;
+            return self.records(&blocks, &rest[1..], shape, args).await;
+        }
+        if let [name] = names.as_slice()
+            && let Some(reply) = self.policy((chain, subject), name, shape, args).await?
+        {
+            return Ok(reply);
+        }
+        let (Shape::Get, [key]) = (shape, args) else { return Err(refused(subject, rest, shape)?) };
+        match names.as_slice() {
+            [] => return self.chain_form(chain, subject).await,
+            ["info"] => return self.info(chain, subject).await,
+            ["blocks" | "verify" | "at"] => {}
+            _ => return Err(Error::not_found(format!("/{CHAIN}{}", Link::local(rest).path_text()))),
+        }
+        let blocks = Blocks::open(self.txn(), chain, subject).await?;
+        match names[0] {
+            "blocks" if key.is_none() => self.blocks_form(&blocks).await,
+            "blocks" => blocks.form(ordinal(key)?).await,
+            "verify" => blocks.verify().await.map(|()| true.into()),
+            _ => self.at(&blocks, key).await,
+        }
+    }
+
+    /// A chain with what it records: `{"/state/chain/<kind>": <subject>}`, or with its blocks beside the subject.
+    pub(super) async fn chain_form(&self, chain: &ChainDef, table: &Arc<Table>) -> Result<State> {
+        let subject = match &chain.subject {
+            Subject::Collection(_) => Collection::new(Arc::clone(table)).into(),
+            Subject::Value(_) => self.value(table).await?,
+        };
+        let parts = match chain.kind {
+            Kind::Sync => subject,
+            _ => {
+                let blocks = Blocks::open(self.txn(), chain, table).await?;
+                Tuple::try_new(vec![subject, self.blocks_form(&blocks).await?])?.into()
+            }
+        };
+        Ok(Object::Typed(chain.kind.class(), parts).into())
+    }
+
+    async fn blocks_form(&self, blocks: &Blocks<'_>) -> Result<State> {
+        let mut forms = Vec::new();
+        for ordinal in blocks.ordinals().await? {
+            forms.push(blocks.form(ordinal).await?);
+        }
+        Ok(Tuple::try_new(forms)?.into())
+    }
+
+    /// `{"type", "hash", "blocks", "first", "last"}`.
+    async fn info(&self, chain: &ChainDef, subject: &Arc<Table>) -> Result<State> {
+        let mut entries: Vec<(Id, State)> =
+            vec![("type".into(), chain.kind.class().to_string().into()), ("policy".into(), chain.kind.options()?)];
+        if chain.kind.has_records() {
+            let blocks = Blocks::open(self.txn(), chain, subject).await?;
+            let (first, last) = blocks.ends().await?;
+            let id = |id: Option<TxnId>| id.map_or(State::NONE, |id| State::from(id.to_string()));
+            entries.push(("hash".into(), hex::encode(blocks.head().await?).into()));
+            entries.push(("blocks".into(), blocks.count().await?.into()));
+            entries.extend([("first".into(), id(first)), ("last".into(), id(last))]);
+        } else {
+            let view = Collection::new(Arc::clone(subject));
+            let hash = crate::value::hash_collection::hash_collection(&view, &self.read(&view, u64::MAX).await?);
+            entries.push(("hash".into(), hash.as_str().into()));
+            let none = || State::NONE;
+            entries.extend([("blocks".into(), 0u64.into()), ("first".into(), none()), ("last".into(), none())]);
+        }
+        Ok(Map::try_new(entries)?.into())
+    }
+
+    /// What a chain recorded, as it was after a transaction.
+    async fn at(&self, blocks: &Blocks<'_>, key: &State) -> Result<State> {
+        let table = replay(blocks, Some(txn_id(key)?)).await?;
+        match blocks.subject_kind() {
+            Subject::Collection(_) => Ok(Collection::new(table).into()),
+            Subject::Value(_) => self.value(&table).await,
+        }
+    }
+
+    /// The records as a table: all, those of a block, or those from one block to another; or a method of that table.
+    async fn records(&self, blocks: &Blocks<'_>, rest: &[Id], shape: &Shape, args: &[State]) -> Result<State> {
+        let records = Collection::new(Arc::clone(blocks.records()));
+        match (rest, shape, args) {
+            ([], Shape::Get, [key]) if key.is_none() => Ok(records.into()),
+            ([], Shape::Get, [key]) => {
+                let (first, last) = match key {
+                    State::Tuple(pair) if pair.items().len() == 2 => {
+                        (ordinal(&pair.items()[0])?, ordinal(&pair.items()[1])?)
+                    }
+                    key => (ordinal(key)?, ordinal(key)?),
+                };
+                let ((from, ..), (_, to, _)) = (blocks.span(first).await?, blocks.span(last).await?);
+                let range = Condition::Range(Bound::Inclusive(from.into()), Bound::Inclusive(to.into()));
+                let view = View { filter: vec![(0, range)], ..View::default() };
+                Ok(Collection { view, ..records }.into())
+            }
+            (rest, shape, args) => self.method(&records, rest, shape, args).await,
+        }
+    }
+}
+
+/// The error that something below a chain is not called so.
+pub(super) fn refused(subject: &Table, rest: &[Id], shape: &Shape) -> Result<Error> {
+    let path: Link = format!("{}/{CHAIN}", subject.name).parse()?;
+    Ok(unsupported(&path.join(rest), shape))
+}
+
+/// The transaction that a program names.
+pub(super) fn txn_id(state: &State) -> Result<TxnId> {
+    match state {
+        State::Value(Value::String(text)) => text.parse(),
+        State::Value(Value::Id(id)) => id.as_str().parse(),
+        other => Err(Error::bad_request(format!("expected the id of a transaction, not a {}", other.class()))),
+    }
+}
+
+fn ordinal(key: &State) -> Result<u64> {
+    let number = match key {
+        State::Value(Value::Number(number)) => crate::value::number::cast::to_integer(*number),
+        _ => None,
+    };
+    let number = number.and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| Error::bad_request("expected the number of a block, counted from 0"))
+}

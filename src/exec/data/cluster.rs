@@ -1,0 +1,260 @@
+//! Calls of paths below `/lib`, `/service` and `/class`.
+
+use std::sync::Arc;
+
+use super::Worker;
+use crate::chain::ChainDef;
+use crate::cluster::Description;
+use crate::cluster::definition::{Definition, Member};
+use crate::cluster::install::Installer;
+use crate::cluster::registry::{Entry, Registry};
+use crate::compiler::methods::Shape;
+use crate::error::{Error, Result};
+use crate::exec::call::{Endpoint, Invocation};
+use crate::exec::object::{Method, call_attribute, construct};
+use crate::exec::sql;
+use crate::value::doc::Quoted;
+use crate::value::object::{Attribute, Object};
+use crate::value::{Doc, Id, Link, Map, Root, State, Table, Tuple, Value, Version, cast};
+
+impl Worker<'_> {
+    /// Performs a call of a path.
+    pub(super) async fn cluster(&self, link: &Link, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
+        if sql::owns(link) {
+            return self.service(link, shape, &args).await.map(Invocation::Done);
+        }
+        let Some(at) = link.version_at() else { return self.node(link, shape, args).await.map(Invocation::Done) };
+        let (version, rest) = link.path().split_at(at + 1);
+        let definition = self.registry().version(&Link::local(version)).await?;
+        let Some(definition) = definition else { return Err(self.missing(link).await?) };
+        match rest {
+            [] => self.version(&definition, shape, &args).await.map(Invocation::Done),
+            [name, rest @ ..] => self.member(&definition, (name, rest), shape, args).await,
+        }
+    }
+
+    /// Checks that whoever makes the request may make this call. What a service does with its own state is up to the service.
+    pub(super) fn check_access(&self, link: &Link, shape: &Shape, caller: Option<&Endpoint>) -> Result<()> {
+        let Some(access) = &self.session.access else { return Ok(()) };
+        let version = |link: &Link| link.version_at().map(|at| link.path()[..=at].to_vec());
+        let is_own = |caller: &Endpoint| {
+            caller.link.root() == Some(Root::Service)
+                && version(&caller.link).is_some_and(|own| Some(own) == version(link))
+        };
+        if caller.is_some_and(is_own) {
+            return Ok(());
+        }
+        access.check(shape.verb(), link.path())
+    }
+
+    fn registry(&self) -> Registry<'_> {
+        Registry::new(self.txn())
+    }
+
+    fn installer(&self) -> Installer<'_> {
+        Installer::new(self.txn(), self.session.nodes_max)
+    }
+
+    /// A directory or an item.
+    async fn node(&self, link: &Link, shape: &Shape, args: Vec<State>) -> Result<State> {
+        match (shape, args.as_slice()) {
+            (Shape::Get, [key]) => self.read_node(link, key).await,
+            (Shape::Put, [key, value]) => self.installer().put(link, key, value).await.map(|()| State::NONE),
+            (Shape::Delete, [key]) => self.installer().delete(link, key).await.map(|()| State::NONE),
+            _ => Err(unsupported(link, shape)),
+        }
+    }
+
+    /// What is at the path of a directory or an item.
+    async fn entry(&self, link: &Link) -> Result<Entry> {
+        let [above @ .., last] = link.path() else { return Err(Error::internal("a path without segments")) };
+        let entry = match above.is_empty() {
+            true => Some(Entry::Directory),
+            false => self.registry().entry(&Link::local(above).path_text(), last.as_str()).await?,
+        };
+        match entry {
+            Some(entry) => Ok(entry),
+            None => Err(self.missing(link).await?),
+        }
+    }
+
+    /// What is at the path of a directory, an item or a version.
+    pub(super) async fn describe(&self, link: &Link) -> Result<Description> {
+        match link.version_at() {
+            Some(at) if at + 1 == link.path().len() => match self.registry().version(link).await? {
+                Some(definition) => Ok(Description::Version(definition)),
+                None => Err(self.missing(link).await?),
+            },
+            Some(_) => Err(Error::bad_request(format!("{link} is below a version"))),
+            None => match self.entry(link).await? {
+                Entry::Item => {
+                    let versions = self.versions(link).await?;
+                    Ok(Description::Item(versions.iter().map(Id::to_string).collect()))
+                }
+                _ => {
+                    let children = self.registry().children(&link.path_text()).await?.into_iter();
+                    Ok(Description::Directory(
+                        children.map(|(name, entry)| (name, entry == Entry::Directory)).collect(),
+                    ))
+                }
+            },
+        }
+    }
+
+    async fn read_node(&self, link: &Link, key: &State) -> Result<State> {
+        match (self.entry(link).await?, key) {
+            (Entry::Item, State::Value(Value::None)) => {
+                let versions = self.versions(link).await?.into_iter().map(State::from);
+                Ok(Tuple::try_new(versions.collect::<Vec<_>>())?.into())
+            }
+            (Entry::Item, key) => {
+                let version = link.join(&[cast::to_id(key)?]);
+                let missing =
+                    || Error::not_found(format!("{} has no version {}", link, version.path()[link.path().len()]));
+                let definition = self.registry().version(&version).await?.ok_or_else(missing)?;
+                whole(&definition, &Shape::Get, &[State::NONE])
+            }
+            (_, State::Value(Value::None)) => {
+                let children = self.registry().children(&link.path_text()).await?;
+                let entries = children
+                    .into_iter()
+                    .map(|(name, entry)| Ok((name.parse()?, State::from(entry == Entry::Directory))));
+                Ok(Map::try_new(entries.collect::<Result<Vec<(Id, State)>>>()?)?.into())
+            }
+            (_, key) => {
+                let name = cast::to_id(key)?;
+                match self.registry().entry(&link.path_text(), name.as_str()).await? {
+                    Some(entry) => Ok((entry == Entry::Directory).into()),
+                    None => Err(Error::not_found(format!("dir entry {name}"))),
+                }
+            }
+        }
+    }
+
+    /// The versions of an item, in the order of their numbers.
+    async fn versions(&self, link: &Link) -> Result<Vec<Id>> {
+        let mut versions = Vec::new();
+        for (name, _) in self.registry().children(&link.path_text()).await? {
+            versions.push((name.parse::<Version>()?, name.parse::<Id>()?));
+        }
+        versions.sort_by_key(|(version, _)| (version.major, version.minor, version.patch));
+        Ok(versions.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// The error that there is nothing at a path, which names the part that is not there.
+    async fn missing(&self, link: &Link) -> Result<Error> {
+        let path = link.path();
+        let mut known = 1;
+        while known < path.len() {
+            let above = Link::local(&path[..known]).path_text();
+            match self.registry().entry(&above, path[known].as_str()).await? {
+                None => break,
+                Some(Entry::Item)
+                    if path.get(known + 1).is_some_and(|next| next.as_str().parse::<Version>().is_err()) =>
+                {
+                    let next = &path[known + 1];
+                    return Ok(Error::bad_request(format!("expected a version number, found {next}")));
+                }
+                Some(_) => known += 1,
+            }
+        }
+        Ok(Error::not_found(Link::local(&path[known..]).path_text()))
+    }
+
+    /// A version itself: a chain of it is shown with what it records.
+    async fn version(&self, definition: &Definition, shape: &Shape, args: &[State]) -> Result<State> {
+        if let (Shape::Get, [key]) = (shape, args)
+            && !key.is_none()
+            && let Some(Member::Chain(chain)) = definition.members.get(&cast::to_id(key)?)
+        {
+            let subject = self.subject(definition, &cast::to_id(key)?, chain).await?;
+            return self.chain_form(chain, &subject).await;
+        }
+        whole(definition, shape, args)
+    }
+
+    /// The table of what a chain records.
+    async fn subject(&self, definition: &Definition, name: &Id, chain: &Arc<ChainDef>) -> Result<Arc<Table>> {
+        let path = definition.subject_path(name);
+        let table = self.txn().table(&path).await?;
+        let table = table.ok_or_else(|| Error::internal(format!("what {path} records is lost")))?;
+        if chain.kind.has_records() {
+            self.session.chains.track(&table, chain);
+        }
+        Ok(table)
+    }
+
+    /// A member of a version, or what is below it.
+    async fn member(
+        &self,
+        definition: &Definition,
+        (name, rest): (&Id, &[Id]),
+        shape: &Shape,
+        args: Vec<State>,
+    ) -> Result<Invocation> {
+        let link = definition.link.join(std::slice::from_ref(name));
+        let Some(member) = definition.members.get(name) else {
+            return Err(Error::not_found(Link::local([std::slice::from_ref(name), rest].concat()).path_text()));
+        };
+        if definition.root == Root::Library && matches!(shape, Shape::Put | Shape::Delete) {
+            return Err(unsupported(&link, shape));
+        }
+        match member {
+            Member::Attribute(attribute) => {
+                let object = Object::Cluster(definition.link.clone()).into();
+                call_attribute(attribute, &Method { link: &link, object: &object }, rest, shape, args)
+            }
+            Member::Chain(chain) => {
+                let subject = self.subject(definition, name, chain).await?;
+                self.chain((chain, subject), rest, shape, args).await
+            }
+            Member::Class(_) => {
+                let class = self.registry().class(&link).await?;
+                match rest {
+                    [] => construct(&class, shape, args),
+                    [name, rest @ ..] => {
+                        let object = Object::Class(Arc::clone(&class)).into();
+                        let attribute =
+                            class.attribute(name.as_str()).ok_or_else(|| Error::not_found(format!("/{name}")))?;
+                        call_attribute(attribute, &Method { link: &link, object: &object }, rest, shape, args)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A version as a whole, or one of its members as it is defined.
+fn whole(definition: &Definition, shape: &Shape, args: &[State]) -> Result<State> {
+    let (Shape::Get, [key]) = (shape, args) else { return Err(unsupported(&definition.link, shape)) };
+    let doc = definition.doc.doc();
+    if key.is_none() {
+        let doc = match definition.root {
+            Root::Library | Root::Class => doc.clone(),
+            Root::Service => {
+                let path = definition.link.path();
+                let item = Link::local(&path[..path.len() - 1]).path_text();
+                entry("/state/object/class", entry(&item, doc.clone()))
+            }
+        };
+        return Ok(Object::Definition(Quoted::new(doc)).into());
+    }
+    let name = cast::to_id(key)?;
+    match definition.members.get(&name) {
+        Some(Member::Attribute(Attribute::State(state))) => Ok(state.clone()),
+        Some(Member::Class(class)) => Ok(Object::Class(Arc::clone(class)).into()),
+        Some(_) => {
+            let doc = doc.get(name.as_str()).ok_or_else(|| Error::internal("a member that is not written"))?;
+            Ok(Object::Definition(Quoted::new(doc.clone())).into())
+        }
+        None => Err(Error::not_found(format!("{} attribute {name}", definition.root.name()))),
+    }
+}
+
+fn entry(key: &str, value: Doc) -> Doc {
+    Doc::Map(vec![(key.into(), value)])
+}
+
+pub(super) fn unsupported(link: &Link, shape: &Shape) -> Error {
+    Error::method_not_allowed(format!("endpoint {} does not support {}", link.path_text(), shape.verb().http()))
+}

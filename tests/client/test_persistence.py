@@ -1,0 +1,280 @@
+"""Restarts: what was committed is there after SIGTERM and after `kill -9`, for every kind of chain and subject."""
+
+import random
+import threading
+
+import pytest
+import requests
+import tinychain as tc
+from tinychain.chain import Block
+from tinychain.service import Service, service_uri
+
+from sample_chains import CHAINS, keeper
+from sample_services import (
+    attributes,
+    catalog,
+    fresh,
+    install,
+    item,
+    items,
+    ledger,
+    normal,
+    notes,
+    path,
+    stock,
+    till,
+    units,
+)
+from support import DEADLINE, poll, same
+
+ENDS = ["stop", "kill"]
+CACHES = {"cache": (), "small cache": ("--cache_size=5K",)}
+
+
+def end_and_start(spawn, process, end, *flags):
+    """End a host and start it again on the same directories and port; returns the process and its client."""
+
+    getattr(process, end)()
+    return start(spawn, *flags, port=process.port)
+
+
+def start(spawn, *flags, **kwargs):
+    process = spawn(*flags, **kwargs)
+    return process, process.client()
+
+
+def holds(host, service, table, btree, value):
+    same(host.get(path(service, "table")), items(*table))
+    same(host.get(path(service, "btree")), notes(*btree))
+    same(host.get(path(service, "value")), value)
+
+
+@pytest.mark.parametrize("flags", CACHES.values(), ids=CACHES)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", CHAINS)
+def test_chains(spawn, kind, end, flags):
+    process, host = start(spawn, *flags)
+    service = install(host, keeper(fresh(), kind))
+    for sku, n in [("pen", 3), ("ink", 1), ("cap", 3), ("nib", 8)]:
+        host.post(path(service, "write"), {"sku": sku, "n": n})
+    host.post(path(service, "recount"), {"qty": 3, "to": 4})
+    host.delete(path(service, "table"), ["nib"])
+    host.delete(path(service, "clear"), 8)
+    with pytest.raises(tc.error.Conflict):
+        host.post(path(service, "fail"), {"sku": "odd", "n": 9})
+    table, btree = [["cap", 4], ["ink", 1], ["pen", 4]], [[1, "ink"], [3, "cap"], [3, "pen"]]
+    holds(host, service, table, btree, 8)
+
+    process, host = end_and_start(spawn, process, end, *flags)
+    holds(host, service, table, btree, 8)
+    same(host.get(path(service, "table"), [["qty", 4]]), items(["cap", 4], ["pen", 4]))
+    host.post(path(service, "write"), {"sku": "pen", "n": 5})
+    table[-1], btree[len(btree):] = ["pen", 5], [[5, "pen"]]
+
+    # a second recovery changes nothing
+    for _ in range(2):
+        process, host = end_and_start(spawn, process, end, *flags)
+        holds(host, service, table, btree, 5)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_value_that_was_deleted(spawn, end):
+    process, host = start(spawn)
+    service = install(host, keeper(fresh(), "sync"))
+    host.put(path(service, "value"), None, 5)
+    host.delete(path(service, "value"))
+    _, host = end_and_start(spawn, process, end)
+    same(host.get(path(service, "value")), None)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", ["block", "backup", "compliant"])
+def test_history(spawn, kind, end):
+    process, host = start(spawn)
+    service = install(host, keeper(fresh(), kind))
+    ids = []
+    for n in range(3):
+        host.post(path(service, "write"), {"sku": "pen", "n": n})
+        ids.append(host.get(path(service, "value", "chain", "info"))["last"])
+    before = [host.get(path(service, name)) for name in ("table", "btree", "value")]
+    infos = [host.get(path(service, name, "chain", "info")) for name in ("table", "btree", "value")]
+
+    process, host = end_and_start(spawn, process, end)
+    assert [host.get(path(service, name)) for name in ("table", "btree", "value")] == before
+    assert [host.get(path(service, name, "chain", "info")) for name in ("table", "btree", "value")] == infos
+    for name in ("table", "btree", "value"):
+        same(host.get(path(service, name, "chain", "verify")), True)
+    for n, txn in enumerate(ids):
+        same(host.get(path(service, "table", "chain", "at"), txn), items(["pen", n]))
+        same(host.get(path(service, "value", "chain", "at"), txn), n)
+    host.post(path(service, "write"), {"sku": "pen", "n": 9})
+    same(host.get(path(service, "value", "chain", "at"), ids[-1]), 2)
+    same(host.get(path(service, "value", "chain", "verify")), True)
+
+
+@pytest.mark.parametrize("flags", CACHES.values(), ids=CACHES)
+@pytest.mark.parametrize("end", ENDS)
+def test_libraries_classes_and_services(spawn, end, flags):
+    process, host = start(spawn, *flags)
+    ns = fresh()
+    goods, bank = stock(ns, lead=process.url), ledger(ns)
+    old, new, models = units(ns), units(ns, "1.1.0", factor=3), catalog(ns)
+    front = install(host, old, new, models, goods, bank, till(goods, bank, ns))
+    host.put(path(goods, "restock"), "pen", 10)
+    host.put(path(bank, "open"), "ann", 100)
+    host.put(f"/lib{ns}", "empty", True)
+
+    process, host = end_and_start(spawn, process, end, *flags)
+    same(host.get(f"/lib{ns}"), {"units": False, "catalog": False, "empty": True})
+    same(host.get(f"/service{ns}"), {"stock": False, "ledger": False, "till": False})
+    same(host.get(item(old)), [{"1.0.0": []}, {"1.1.0": []}])
+    same(normal(host.get(path(old))), normal(attributes(old)))
+    same([host.get(path(version, "double"), 7) for version in (old, new)], [14, 21])
+    same(host.get(f"/class{ns}/catalog/1.0.0/Sale", "NAME"), "Sale")
+    cxt = tc.Context()
+    cxt.sale = models.Sale("pen", 3, 5)
+    cxt.r = [cxt.sale.label(), models.dozen(cxt.sale)]
+    same(host.hypothetical(cxt), ["pen was 5", 36])
+    same(host.post(path(front, "buy"), {"user": "ann", "sku": "pen", "qty": 3, "cents": 60}), 7)
+    # what was installed is still known to be the same
+    install(host, old, models, bank)
+    with pytest.raises(tc.error.BadRequest):
+        host.install(units(ns, factor=5))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_table_larger_than_the_cache(spawn, end):
+    process, host = start(spawn, "--cache_size=5K")
+    service = install(host, keeper(fresh(), "sync"))
+    rows = [[n, f"{n:03}" * 90] for n in range(120)]
+    for n, note in rows:
+        host.put(path(service, "btree"), None, [n, note])
+        host.put(path(service, "table"), [f"sku{n:03}"], [n % 7])
+
+    _, host = end_and_start(spawn, process, end, "--cache_size=5K")
+    same(host.get(path(service, "btree")), notes(*rows))
+    same(host.get(path(service, "btree"), [77]), notes(rows[77]))
+    want = [[f"sku{n:03}", n % 7] for n in range(120)]
+    same(host.get(path(service, "table")), items(*want))
+    same(host.get(path(service, "table"), [["qty", 3]]), items(*[row for row in want if row[1] == 3]))
+    same(host.get(path(service, "table"), ["sku077"]), want[77])
+    same(host.get(path(service, "table"), [["sku", [["in", "sku010"], ["ex", "sku013"]]]]), items(*want[10:13]))
+    same(host.get(path(service, "table", "count")), 120)
+
+
+def test_five_megabytes_of_history(spawn):
+    """Blocks roll over; after a restart they verify, and the subject can be rebuilt from them."""
+
+    ns = fresh()
+
+    class Archive(Service):
+        __uri__ = service_uri(None, ns, "archive", "1.0.0")
+
+        def __init__(self):
+            schema = tc.table.Schema([tc.Column("n", tc.U64)], [tc.Column("text", tc.String, 60000)])
+            self.pages = Block(tc.table.Table(schema))
+            Service.__init__(self)
+
+    process, host = start(spawn)
+    pages = path(install(host, Archive()), "pages")
+    rng = random.Random(5)
+    for n in range(105):
+        host.put(pages, [n % 70], [rng.randbytes(25000).hex()])
+    for n in range(60, 70):
+        host.delete(pages, [n])
+
+    process, host = end_and_start(spawn, process, "kill")
+    same(host.get(pages.append("chain/verify")), True)
+    count = host.get(pages.append("chain/info"))["blocks"]
+    assert count > 1
+    rebuilt = {}
+    for i in range(count):
+        _, txns = host.get(pages.append("chain/blocks"), tc.Int(i))
+        for txn in sorted(txns, key=lambda txn: [int(part) for part in txn.split("-")]):
+            for key, *values in txns[txn]:
+                if values:
+                    rebuilt[key[0]] = values[0][0]
+                else:
+                    del rebuilt[key[0]]
+    ((_, (_, rows)),) = host.get(pages).items()
+    assert len(rows) == 60 and dict(rows) == rebuilt
+
+
+# --- kills while a client writes --------------------------------------------------------------------------------
+
+
+class Writer(threading.Thread):
+    """Posts `body(n)` for n = 1, 2, … until the host is gone; notes the last number that was acknowledged."""
+
+    def __init__(self, url, body, acknowledged=0):
+        super().__init__(daemon=True)
+        self.url, self.body, self.acknowledged = url, body, acknowledged
+        self.refused = None
+
+    def run(self):
+        while True:
+            try:
+                reply = requests.post(self.url, json=self.body(self.acknowledged + 1), timeout=DEADLINE)
+            except requests.RequestException:
+                return
+            if reply.status_code != 200:
+                self.refused = reply.text
+                return
+            self.acknowledged += 1
+
+
+def write_and_kill(spawn, process, link, body, check, rounds=4, writes=40):
+    """Kill the host several times while it writes. `check` says how many writes it finds after each restart."""
+
+    rng = random.Random(7)
+    done = 0
+    for _ in range(rounds):
+        writer = Writer(process.url + str(link), body, done)
+        writer.start()
+        goal = done + rng.randrange(1, writes)
+        poll(lambda: writer.acknowledged >= goal or not writer.is_alive(), "the writer makes no progress")
+        process.kill()
+        writer.join(DEADLINE)
+        assert writer.refused is None and not writer.is_alive(), writer.refused
+        process, host = start(spawn, port=process.port)
+        done = check(host)
+        assert done in (writer.acknowledged, writer.acknowledged + 1), f"{done} writes, not {writer.acknowledged}"
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+def test_a_kill_loses_nothing_that_was_acknowledged(spawn, kind):
+    """Three chains of one service hold the same writes: those that were acknowledged, and at most the one in flight."""
+
+    process, host = start(spawn)
+    service = install(host, keeper(fresh(), kind))
+
+    def check(host):
+        n = host.get(path(service, "value"))
+        rows = [[f"{i:05}", i] for i in range(1, n + 1)]
+        holds(host, service, rows, [[i, sku] for sku, i in rows], n)
+        if kind != "sync":
+            same(host.get(path(service, "table", "chain", "verify")), True)
+        return n
+
+    write_and_kill(spawn, process, path(service, "write"), lambda n: {"sku": f"{n:05}", "n": n}, check)
+
+
+def test_a_kill_leaves_no_half_of_a_purchase(spawn):
+    """One purchase writes to four chains of three services."""
+
+    process, host = start(spawn)
+    ns = fresh()
+    goods, bank = stock(ns), ledger(ns)
+    front = install(host, goods, bank, till(goods, bank, ns))
+    host.put(path(goods, "restock"), "pen", 1000)
+    host.put(path(bank, "open"), "ann", 5000)
+
+    def check(host):
+        n = host.get(path(front, "sales"))
+        same(host.get(path(goods, "sold")), n)
+        same(host.get(path(goods, "items"), ["pen"]), ["pen", 1000 - n])
+        same(host.get(path(bank, "balance"), "ann"), 5000 - 5 * n)
+        return n
+
+    purchase = {"user": "ann", "sku": "pen", "qty": 1, "cents": 5}
+    write_and_kill(spawn, process, path(front, "buy"), lambda n: purchase, check)
