@@ -222,6 +222,14 @@ fn causes(error: &dyn StdError) -> String {
     text
 }
 
+/// What others know a host by that listens at `listen` and announces `address`.
+pub(super) fn own_link(listen: SocketAddr, address: Option<IpAddr>) -> Link {
+    let detected = || if listen.ip().is_unspecified() { outbound_ip() } else { None };
+    let ip = address.or_else(detected).unwrap_or_else(|| listen.ip());
+    let link = format!("http://{}", SocketAddr::new(ip, listen.port())).parse();
+    link.unwrap_or_else(|_| Link::local(Vec::new()))
+}
+
 /// The address that this machine would reach others from. Connecting a datagram socket sends nothing.
 fn outbound_ip() -> Option<IpAddr> {
     // An address that is reserved for documentation.

@@ -23,7 +23,7 @@ use tracing::{debug, info, warn};
 use super::auth::{Auth, HostActor, KeyRing, Policy};
 use super::config::Config;
 use super::connection::Connection;
-use super::gateway::HttpGateway;
+use super::gateway::{HttpGateway, own_link};
 use super::metrics::Metrics;
 use super::request::respond;
 use crate::env::{Clock, SystemClock, TxnClock};
@@ -50,6 +50,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What all requests share.
 pub(super) struct Host {
+    /// What others know this host by.
+    pub(super) link: Link,
     pub(super) kernel: Kernel,
     pub(super) auth: Auth,
     pub(super) store: Arc<Store>,
@@ -70,6 +72,7 @@ impl Host {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let gateway: Arc<dyn Gateway> = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
         Self {
+            link: own_link(listen, config.address),
             auth: auth(config, actor, &gateway, &clock),
             kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine)
                 .without_rules(&config.without_rules),

@@ -31,6 +31,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod query;
+mod replicas;
 mod request;
 mod routes;
 mod sql;

@@ -26,7 +26,7 @@ use super::codec::{Encoding, decode_body, encode_error, encode_reply};
 use super::http::Host;
 use super::query::Query;
 use super::routes::{self, Endpoint, Route, Target};
-use super::{docs, openapi, page, sql};
+use super::{docs, openapi, page, replicas, sql};
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Kernel, Prepared};
@@ -248,6 +248,13 @@ async fn answer(
         let description = before(deadline, Box::pin(host.kernel.describe(&head.txn, link))).await?;
         let (content_type, text) = page.show(link, &description, host.limits.reply_bytes)?;
         return Ok(Reply::new(content_type, text).keeping(slot));
+    }
+    if let Target::Link(link) = &head.target
+        && link.root().is_some()
+        && let Some(state) = Box::pin(replicas::answer(host, &txn, head.verb, link, &head.query.key)).await?
+    {
+        let body = encode_reply(&state, encoding, host.limits.reply_bytes)?;
+        return Ok(Reply::new(encoding.content_type(), body).keeping(slot));
     }
     let prepared = prepare(&host.kernel, head, headers, &bytes)?;
     let state = match head.commits() {

@@ -1,5 +1,8 @@
 """Directories and items: create, list, install versions, read definitions."""
 
+import base64
+import json
+
 import pytest
 import requests
 import tinychain as tc
@@ -347,3 +350,29 @@ def test_a_definition_as_raw_json(host, url):
     assert (response.status_code, response.content) == (200, b"null\n")
     assert requests.get(f"{url}{link}/1.0.0/double?key=21", timeout=DEADLINE).json() == 42
     assert post_raw(url, {"op": [["r", {f"{link}/1.0.0/double": [21]}]]}).json() == 42
+
+
+# --- members ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_members_and_their_keys(host, url, root):
+    """A host alone is the only member of everything that it has."""
+
+    there = directory(host, root)
+    host.put(there, "tool", False)
+    [[link, key]] = requests.get(f"{url}{root}/replicas", timeout=DEADLINE).json()
+    assert list(link) == [url] and len(base64.b64decode(key, validate=True)) == 32
+    for path in (there, f"{there}/tool"):
+        same(requests.get(f"{url}{path}/replicas", timeout=DEADLINE).json(), [[link, key]])
+        for written in (key, key.rstrip("=")):
+            params = {"key": json.dumps({"/state/scalar/value/bytes": written})}
+            same(requests.get(url + path, params=params, timeout=DEADLINE).json(), key)
+            same(requests.get(f"{url}{path}/replicas", params=params, timeout=DEADLINE).json(), link)
+
+    other = {"key": json.dumps({"/state/scalar/value/bytes": base64.b64encode(bytes(32)).decode()})}
+    error_of(requests.get(url + there, params=other, timeout=DEADLINE), 404, "not_found")
+    same(requests.get(f"{url}{there}/replicas", params=other, timeout=DEADLINE).json(), None)
+    error_of(requests.get(f"{url}{there}/nothing/replicas", timeout=DEADLINE), 404, "not_found")
+    # only members change members
+    error_of(requests.delete(f"{url}{there}/replicas", timeout=DEADLINE), 401, "unauthorized")

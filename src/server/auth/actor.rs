@@ -104,8 +104,8 @@ impl HostActor {
     /// `NotFound` if it is another.
     pub fn confirm(&self, key: &State) -> Result<Option<State>> {
         match key {
-            State::Value(Value::Bytes(bytes)) if bytes.len() == KEY_BYTES => {
-                if **bytes == *self.public.as_bytes().as_slice() {
+            State::Value(Value::Bytes(bytes)) if self.is_key(key) => {
+                if self.is_own(key) {
                     Ok(Some(key.clone()))
                 } else {
                     Err(Error::not_found(format!("0x{} (of 1 keys)", hex::encode(bytes))))
@@ -113,6 +113,16 @@ impl HostActor {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Whether a state has the form of a public key.
+    pub fn is_key(&self, key: &State) -> bool {
+        matches!(key, State::Value(Value::Bytes(bytes)) if bytes.len() == KEY_BYTES)
+    }
+
+    /// Whether a state is the public key of this host.
+    pub fn is_own(&self, key: &State) -> bool {
+        matches!(key, State::Value(Value::Bytes(bytes)) if **bytes == *self.public.as_bytes().as_slice())
     }
 }
 
