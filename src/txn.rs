@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
-use crate::value::{Id, Verb};
+use crate::error::{Error, Kind, Result};
+use crate::value::{Id, Link, Verb};
 
 /// The id of a transaction: nanoseconds since the Unix epoch, then a nonce. Written `<timestamp>-<nonce>`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
@@ -41,11 +41,42 @@ impl fmt::Display for TxnId {
 
 /// Says what whoever makes a request may call.
 pub trait Access: fmt::Debug + Send + Sync {
-    /// Checks that a path may be called.
+    /// Checks that a path may be called, which has its own mode: nine bits, as those of files.
     ///
     /// # Errors
     /// `Unauthorized` if it takes a token and there is none, `Forbidden` if the token does not suffice.
-    fn check(&self, verb: Verb, path: &[Id]) -> Result<()>;
+    fn check(&self, verb: Verb, path: &[Id], mode: Option<u16>) -> Result<()>;
+}
+
+/// A call that is watched.
+#[derive(Clone, Copy, Debug)]
+pub enum Watched<'a> {
+    /// Of a method of a service, a library, a class or an instance.
+    Method { verb: Verb, link: &'a Link },
+    /// Of another host; `resend` says how often that was tried before.
+    Remote { verb: Verb, link: &'a Link, resend: u32 },
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ended {
+    /// What it failed by, if it did.
+    pub error: Option<Kind>,
+    /// The status of the reply, if it had one.
+    pub status: Option<u16>,
+}
+
+/// Watches a request, or a call that it makes: counts it, or makes it a part of a trace. What is dropped before it has
+/// ended was cancelled.
+pub trait Watch: fmt::Debug + Send + Sync {
+    /// Begins to watch a call that this one makes.
+    fn begin(&self, call: Watched<'_>) -> Arc<dyn Watch>;
+
+    /// Says that the call is over. Only the first time counts.
+    fn end(&self, ended: Ended);
+
+    /// The headers that tell another host what trace this belongs to.
+    fn headers(&self) -> Vec<(&'static str, String)>;
 }
 
 /// What a request carries through its life.
@@ -58,6 +89,8 @@ pub struct Txn {
     pub token: Option<Arc<str>>,
     /// What the request may call; nothing where everybody may call everything.
     pub access: Option<Arc<dyn Access>>,
+    /// What watches the calls that the request makes, if anything does.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Any request; without a body if that is empty.
+    pub fn new(method: &'static str, target: impl Into<Cow<'static, str>>, body: impl Into<String>) -> Self {
+        Self { method, target: target.into(), body: body.into() }
+    }
+
     /// A small GET.
     pub fn get() -> Self {
         Self { method: "GET", target: "/state/scalar/value/string?key=%22Hello%22".into(), body: String::new() }

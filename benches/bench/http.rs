@@ -31,8 +31,8 @@ pub fn small_requests(effort: &Effort) {
         }
         let (mut host_loads, mut bare_loads) = (Vec::new(), Vec::new());
         for _ in 0..effort.rounds {
-            host_loads.push(load::put(host.port, &request, effort.round_seconds));
-            bare_loads.push(load::put(bare.port, &request, effort.round_seconds));
+            host_loads.push(load::put(host.port, &request, CONNECTIONS, effort.round_seconds));
+            bare_loads.push(load::put(bare.port, &request, CONNECTIONS, effort.round_seconds));
         }
         let (host, bare) = (middle(&host_loads), middle(&bare_loads));
         load_row(&mut table, &format!("{name}: host"), &host, figure(host.per_second / bare.per_second));

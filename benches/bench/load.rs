@@ -15,6 +15,10 @@ use crate::table::Samples;
 /// Connections that are kept alive, each with one request at a time.
 pub const CONNECTIONS: usize = 16;
 
+/// Statuses of replies.
+const OK: u16 = 200;
+const CONFLICT: u16 = 409;
+
 static HAS_WRK: LazyLock<bool> = LazyLock::new(|| Command::new("wrk").arg("-v").output().is_ok());
 
 /// What a server did under load.
@@ -34,23 +38,33 @@ impl Load {
     }
 }
 
+/// How many requests had which status.
+pub struct Statuses {
+    pub done: u64,
+    pub conflicts: u64,
+}
+
 /// What makes the load.
 pub fn generator() -> &'static str {
     if *HAS_WRK { "wrk, one thread" } else { "one thread of this program" }
 }
 
-/// Sends a request again and again for some seconds.
-pub fn put(port: u16, request: &Request, seconds: u64) -> Load {
-    if *HAS_WRK { by_wrk(port, request, seconds) } else { by_ourselves(port, request, seconds) }
+/// Sends a request again and again for some seconds, on so many connections.
+pub fn put(port: u16, request: &Request, connections: usize, seconds: u64) -> Load {
+    if *HAS_WRK {
+        by_wrk(port, request, connections, seconds)
+    } else {
+        by_ourselves(port, request, connections, seconds)
+    }
 }
 
-fn by_wrk(port: u16, request: &Request, seconds: u64) -> Load {
+fn by_wrk(port: u16, request: &Request, connections: usize, seconds: u64) -> Load {
     let dir = tempfile::tempdir().expect("there is room for a script");
     let script = dir.path().join("request.lua");
     std::fs::write(&script, lua(request)).expect("there is room for a script");
     let output = Command::new("wrk")
         .args(["-t1", "--latency"])
-        .arg(format!("-c{CONNECTIONS}"))
+        .arg(format!("-c{connections}"))
         .arg(format!("-d{seconds}s"))
         .arg("-s")
         .arg(&script)
@@ -94,9 +108,9 @@ fn nanos(text: &str) -> Option<f64> {
     number.parse().ok().map(|number: f64| number * unit)
 }
 
-fn by_ourselves(port: u16, request: &Request, seconds: u64) -> Load {
+fn by_ourselves(port: u16, request: &Request, connections: usize, seconds: u64) -> Load {
     let request = request.to_bytes();
-    drive(port, CONNECTIONS, seconds, move |_| request.clone())
+    drive(port, connections, seconds, move |_| request.clone())
 }
 
 /// Lets so many clients send requests for some seconds, each the next one when it has the reply to the last, on a
@@ -107,6 +121,27 @@ pub fn drive(
     seconds: u64,
     next: impl Fn(&mut Random) -> Vec<u8> + Send + Sync + 'static,
 ) -> Load {
+    exchange(port, clients, seconds, &[OK], next).0
+}
+
+/// The same for requests that conflict with each other: those that are refused for it are counted, but not part of the
+/// load.
+pub fn contend(
+    port: u16,
+    clients: usize,
+    seconds: u64,
+    next: impl Fn(&mut Random) -> Vec<u8> + Send + Sync + 'static,
+) -> (Load, Statuses) {
+    exchange(port, clients, seconds, &[OK, CONFLICT], next)
+}
+
+fn exchange(
+    port: u16,
+    clients: usize,
+    seconds: u64,
+    expected: &'static [u16],
+    next: impl Fn(&mut Random) -> Vec<u8> + Send + Sync + 'static,
+) -> (Load, Statuses) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
     let next = Arc::new(next);
     runtime.block_on(async {
@@ -120,24 +155,30 @@ pub fn drive(
         let end = begin + Duration::from_secs(seconds);
         let numbered = (1..).zip(streams);
         let tasks: Vec<_> = numbered
-            .map(|(number, stream)| tokio::spawn(connection(stream, Random::new(number), Arc::clone(&next), end)))
+            .map(|(number, stream)| {
+                tokio::spawn(connection(stream, Random::new(number), Arc::clone(&next), expected, end))
+            })
             .collect();
-        let mut all = Vec::new();
+        let (mut all, mut conflicts) = (Vec::new(), 0);
         for task in tasks {
-            all.extend(task.await.expect("no reply is an error").expect("connections stay"));
+            let (nanos, refused) = task.await.expect("no other reply is an error").expect("connections stay");
+            all.extend(nanos);
+            conflicts += refused;
         }
-        Load::of(all, begin.elapsed())
+        let statuses = Statuses { done: all.len() as u64, conflicts };
+        (Load::of(all, begin.elapsed()), statuses)
     })
 }
 
-/// The time of each request on one connection, in nanoseconds.
+/// The time of each request on one connection that was done, in nanoseconds, and how many conflicted.
 async fn connection(
     mut stream: TcpStream,
     mut random: Random,
     next: Arc<impl Fn(&mut Random) -> Vec<u8>>,
+    expected: &'static [u16],
     end: Instant,
-) -> io::Result<Vec<u64>> {
-    let mut nanos = Vec::new();
+) -> io::Result<(Vec<u64>, u64)> {
+    let (mut nanos, mut conflicts) = (Vec::new(), 0);
     let mut reply: Vec<u8> = Vec::new();
     let mut begin = Instant::now();
     while begin < end {
@@ -151,10 +192,13 @@ async fn connection(
                 break status;
             }
         };
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&reply));
+        assert!(expected.contains(&status), "{}", String::from_utf8_lossy(&reply));
         let now = Instant::now();
-        nanos.push((now - begin).as_nanos() as u64);
+        match status {
+            CONFLICT => conflicts += 1,
+            _ => nanos.push((now - begin).as_nanos() as u64),
+        }
         begin = now;
     }
-    Ok(nanos)
+    Ok((nanos, conflicts))
 }

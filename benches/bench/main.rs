@@ -15,6 +15,8 @@
 //! `restart` (after kill -9), `memory`, and `amplification` (bytes written for each byte of a user). `benches/compare`
 //! runs them beside other databases.
 //!
+//! `services` is about what is installed: calls, rows of services, transfers between services, and chains.
+//!
 //! Nothing here passes or fails by its time; a wrong reply ends the run, since its figures would mean nothing.
 
 #![allow(
@@ -47,6 +49,7 @@ mod record;
 mod restart;
 mod scan;
 mod server;
+mod services;
 mod sizes;
 mod stages;
 mod table;
@@ -108,7 +111,7 @@ impl Effort {
 /// A name and what it measures.
 type Group = (&'static str, fn(&Effort));
 
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     ("stages", stages::run),
     ("fold", fold::run),
     ("http", http::small_requests),
@@ -124,6 +127,7 @@ const GROUPS: [Group; 15] = [
     ("restart", restart::run),
     ("memory", memory::run),
     ("amplification", amplification::run),
+    ("services", services::run),
 ];
 
 fn main() -> ExitCode {

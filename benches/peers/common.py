@@ -28,6 +28,9 @@ SECONDS = int(os.environ.get("TINYCHAIN_BENCH_SECONDS", "3"))
 RUNS = int(os.environ.get("TINYCHAIN_BENCH_RUNS", "3"))
 SF = os.environ.get("TINYCHAIN_BENCH_SF", "0.1")
 CLIENTS = [int(count) for count in os.environ.get("TINYCHAIN_BENCH_CLIENTS", "1,8,64,256").split(",")]
+# The same as in benches/bench/services/transfers.rs and installed.rs: clients, and what an account has at first.
+TRANSFER_CLIENTS = [8, 64]
+CENTS = 1_000_000
 DIR = Path(os.environ.get("TINYCHAIN_BENCH_DIR", TARGET / "tmp" / "bench"))
 THREADS = len(os.sched_getaffinity(0))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PostgreSQL 15, as a server of its own with fsync and synchronous_commit on, reached over TCP like the host.
 
-Commits and keyed reads are made by pgbench, with prepared statements; the rest by psycopg.
+Commits, keyed reads and transfers are made by pgbench, with prepared statements; the rest by psycopg.
 """
 
 import os
@@ -17,12 +17,14 @@ import psycopg
 
 from common import (
     CACHE_MB,
+    CENTS,
     CLIENTS,
     KEYS,
     ROWS,
     SECONDS,
     STATEMENT_ROWS,
     THREADS,
+    TRANSFER_CLIENTS,
     bytes_written,
     clients,
     facts_csv,
@@ -48,7 +50,7 @@ SETTINGS = {
     "shared_buffers": f"{CACHE_MB}MB",
     "max_wal_size": "4GB",
     "work_mem": "256MB",
-    "max_connections": max(CLIENTS) + 20,
+    "max_connections": max(CLIENTS + TRANSFER_CLIENTS) + 20,
     "max_parallel_workers_per_gather": THREADS,
     "listen_addresses": "'127.0.0.1'",
 }
@@ -68,6 +70,37 @@ UPSERT_SCRIPT = (
 )
 GET_SCRIPT = r"\set id random(0, :keys - 1)" + "\nSELECT * FROM item WHERE id = :id"
 
+# What the services bank, journal and teller of benches/services.json have, and do in one request.
+BANK = f"""
+    CREATE TABLE account (id BIGINT PRIMARY KEY, cents BIGINT NOT NULL CHECK (cents >= 0));
+    INSERT INTO account SELECT id, {CENTS} FROM generate_series(0, {KEYS} - 1) AS ids (id);
+    CREATE TABLE journal (
+        id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        payer BIGINT NOT NULL,
+        payee BIGINT NOT NULL,
+        cents BIGINT NOT NULL
+    );
+    CREATE FUNCTION transfer(source BIGINT, target BIGINT, amount BIGINT) RETURNS VOID LANGUAGE plpgsql AS $$
+    BEGIN
+        -- In the order of their ids, so that no two transfers wait for each other.
+        UPDATE account SET cents = cents + CASE id WHEN source THEN -amount ELSE amount END
+        WHERE id = least(source, target);
+        UPDATE account SET cents = cents + CASE id WHEN source THEN -amount ELSE amount END
+        WHERE id = greatest(source, target);
+        INSERT INTO journal (payer, payee, cents) VALUES (source, target, amount);
+    END $$
+"""
+# The account 0 takes part in every other transfer.
+TRANSFER_SCRIPT = r"""
+\set hot random(0, 1)
+\set first CASE WHEN :hot = 0 THEN 0 ELSE random(1, :keys - 1) END
+\set second 1 + (:first + random(0, :keys - 3)) % (:keys - 1)
+\set way random(0, 1)
+\set source CASE WHEN :way = 0 THEN :first ELSE :second END
+\set target CASE WHEN :way = 0 THEN :second ELSE :first END
+\set cents random(1, 100)
+SELECT transfer(:source, :target, :cents)"""
+
 
 def as_server(*command):
     """A command as the user that may run a server, which root may not."""
@@ -84,7 +117,7 @@ class Server:
         return psycopg.connect(host="127.0.0.1", port=self.port, user="bench", dbname="postgres", autocommit=True)
 
     def bench(self, script, count):
-        """Transactions a second of a script, by so many clients."""
+        """Transactions a second of a script, by so many clients, and how many there were."""
         file = self.path.parent / "script.sql"
         file.write_text(script + "\n")
         command = [PROGRAMS / "pgbench", "-n", "-M", "prepared", "-f", file, "-c", count, "-j", min(count, THREADS)]
@@ -93,7 +126,8 @@ class Server:
         failed = re.search(r"number of failed transactions: (\d+)", output)
         if failed is None or failed[1] != "0":
             raise RuntimeError(output)
-        return float(re.search(r"tps = ([0-9.]+) \(without initial connection time\)", output)[1])
+        rate = re.search(r"tps = ([0-9.]+) \(without initial connection time\)", output)
+        return float(rate[1]), int(re.search(r"number of transactions actually processed: (\d+)", output)[1])
 
 
 @contextmanager
@@ -137,7 +171,7 @@ def commits():
         with host.connect() as connection:
             fill(connection)
         for count in CLIENTS:
-            rate = host.bench(UPSERT_SCRIPT, count)
+            rate, _ = host.bench(UPSERT_SCRIPT, count)
             record("commits", f"upsert, {clients(count)}", SYSTEM, rate, "commits/s")
 
 
@@ -146,7 +180,8 @@ def reads():
         with host.connect() as connection:
             fill(connection)
         for count in CLIENTS:
-            record("reads", f"get, {clients(count)}", SYSTEM, host.bench(GET_SCRIPT, count), "reads/s")
+            rate, _ = host.bench(GET_SCRIPT, count)
+            record("reads", f"get, {clients(count)}", SYSTEM, rate, "reads/s")
 
 
 def copy_facts(connection):
@@ -199,6 +234,24 @@ def amplification():
         record("amplification", "size of each byte", SYSTEM, size / live_bytes(), "bytes")
 
 
+def services():
+    """Transfers by one stored procedure each."""
+    with server() as host, host.connect() as connection:
+        connection.execute(BANK)
+        connection.execute("VACUUM ANALYZE account")
+        connection.execute("CHECKPOINT")
+        done = 0
+        for count in TRANSFER_CLIENTS:
+            rate, transfers = host.bench(TRANSFER_SCRIPT, count)
+            done += transfers
+            (total,) = connection.execute("SELECT sum(cents) FROM account").fetchone()
+            (entries,) = connection.execute("SELECT count(*) FROM journal").fetchone()
+            if total != KEYS * CENTS or entries != done:
+                raise RuntimeError(f"{total} cents in {KEYS} accounts, {entries} entries of {done} transfers")
+            record("services", f"transfer, {clients(count)}", SYSTEM, rate, "transfers/s")
+
+
 if __name__ == "__main__":
     random.seed(1)
-    main({"commits": commits, "reads": reads, "load": load, "scan": scan, "amplification": amplification})
+    groups = {"commits": commits, "reads": reads, "load": load, "scan": scan, "amplification": amplification}
+    main(groups | {"services": services})

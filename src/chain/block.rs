@@ -17,12 +17,13 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::backup::Base;
+use super::base::Base;
 use super::declaration::{ChainDef, Kind, Subject};
 use super::record::{self, Record};
 use super::rows::{self, Rows, numbers, table, texts};
 use crate::error::{Error, Result};
 use crate::storage::Transaction;
+use crate::storage::codec::KeyRange;
 use crate::txn::TxnId;
 use crate::value::{Id, Map, Schema, State, Table, Tuple};
 
@@ -128,8 +129,8 @@ impl<'a> Blocks<'a> {
         let records = txn.table(&record::path(&subject.name)).await?.ok_or_else(missing)?;
         let blocks = txn.table(&path(&subject.name)).await?.ok_or_else(missing)?;
         let base = match chain.kind {
-            Kind::Backup(_) => Some(Base::open(txn, &subject.name).await?),
-            _ => None,
+            Kind::Backup(_) | Kind::Reduce(_) => Some(Base::open(txn, &subject.name).await?),
+            Kind::Sync | Kind::Block | Kind::Compliant(_) => None,
         };
         Ok(Self { txn, chain, subject: Arc::clone(subject), records, blocks, base })
     }
@@ -160,7 +161,7 @@ impl<'a> Blocks<'a> {
     /// As [`Transaction::scan`].
     pub async fn ends(&self) -> Result<(Option<TxnId>, Option<TxnId>)> {
         let first = self.read(0, u64::MAX)?.next().await?.map(|record| record.txn);
-        let last = match rows::last(self.txn, &self.records).await? {
+        let last = match rows::last(self.txn, &self.records, KeyRange::all()).await? {
             Some(row) => Some(Record::of_row(self.schema(), row)?.txn),
             None => self.base.as_ref().and_then(Base::last),
         };
@@ -169,7 +170,7 @@ impl<'a> Blocks<'a> {
 
     /// The last block that is closed.
     pub async fn last(&self) -> Result<Option<Block>> {
-        rows::last(self.txn, &self.blocks).await?.map(|row| Block::of_row(&row)).transpose()
+        rows::last(self.txn, &self.blocks, KeyRange::all()).await?.map(|row| Block::of_row(&row)).transpose()
     }
 
     /// All blocks that are closed, in order.
@@ -268,21 +269,45 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// As [`Transaction::scan`].
     pub async fn close(&self, opened_before: u64) -> Result<Open> {
+        let (start, part) = self.cut(None).await?;
+        if part.open.since.is_none_or(|since| since >= opened_before) {
+            return Ok(part.open);
+        }
+        self.put_block(start, part).await?;
+        Ok(Open::default())
+    }
+
+    /// Closes the open block at the last commit before the first one whose transaction does not come before `limit`, if
+    /// anything is in it then.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`].
+    pub(super) async fn close_before(&self, limit: TxnId) -> Result<()> {
+        let (start, part) = self.cut(Some(limit)).await?;
+        match part.last {
+            Some(_) => self.put_block(start, part).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes blocks that are full, up to the first transaction that does not come before `limit`. Returns where the
+    /// open block begins then, and what is in it before that transaction.
+    async fn cut(&self, limit: Option<TxnId>) -> Result<(Start, Part)> {
         let mut start = self.open_block().await?;
         let mut records = self.read(start.first, self.txn.snapshot_seq())?;
         let mut part = Part::default();
         while let Some(record) = records.next().await? {
+            // Everything of one commit is of one transaction.
+            if limit.is_some_and(|limit| record.txn >= limit) {
+                break;
+            }
             // A commit is never cut in two.
             if part.open.bytes >= BLOCK_BYTES && part.last != Some(record.commit) {
                 start = self.put_block(start, std::mem::take(&mut part)).await?;
             }
             part.add(&record, record.entry.digest(self.chain, self.schema())?);
         }
-        if part.open.since.is_none_or(|since| since >= opened_before) {
-            return Ok(part.open);
-        }
-        self.put_block(start, part).await?;
-        Ok(Open::default())
+        Ok((start, part))
     }
 
     /// Writes a block. Returns where the next one begins.

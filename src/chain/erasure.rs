@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::declaration::{ChainDef, Kind};
 use super::record;
 use super::rows::{self, Rows};
-use super::{backup, block, compliant};
+use super::{base, block, compliant, reduce};
 use crate::error::Result;
 use crate::storage::Transaction;
 use crate::storage::codec::KeyRange;
@@ -32,12 +32,12 @@ impl Erasure {
     pub async fn pending(txn: &Transaction, subject: &Arc<Table>, chain: &ChainDef) -> Result<Option<Self>> {
         let name = &*subject.name;
         let (ledger, others) = match &chain.kind {
-            Kind::Backup(_) => {
-                (backup::state_path(name), vec![record::path(name), block::path(name), backup::base_path(name)])
-            }
-            Kind::Compliant(_) => (compliant::log_path(name), vec![record::path(name)]),
-            Kind::Sync | Kind::Block | Kind::Reduce(_) => return Ok(None),
+            Kind::Backup(_) | Kind::Reduce(_) => (base::state_path(name), vec![block::path(name), base::path(name)]),
+            Kind::Compliant(_) => (compliant::log_path(name), vec![]),
+            Kind::Sync | Kind::Block => return Ok(None),
         };
+        let levels = matches!(chain.kind, Kind::Reduce(_)).then(|| reduce::paths(name));
+        let others = others.into_iter().chain([record::path(name)]).chain(levels.into_iter().flatten());
         // What was dropped with its service has none.
         if txn.table(name).await?.as_ref() != Some(subject) {
             return Ok(None);

@@ -9,16 +9,19 @@
 //!    records are durable with what they record, and in the order of the commits;
 //! 3. [`block`] cuts records into blocks that are linked by hashes, and [`verify`] checks these;
 //! 4. [`replay`] makes the subject again from the records, up to any transaction;
-//! 5. [`backup`] deletes what is old, and [`compliant`] what a user wants to be forgotten; [`erasure`] sees to it that
-//!    no file has it any more.
+//! 5. [`backup`] deletes what is old, [`reduce`] makes less of it, and both keep a copy of the subject in its place
+//!    (`base`); [`compliant`] deletes what a user wants to be forgotten; [`erasure`] sees to it that no file has any of
+//!    that any more.
 
 pub mod backup;
+mod base;
 pub mod block;
 pub mod compliant;
 pub mod declaration;
 pub mod erasure;
 pub mod policy;
 pub mod record;
+pub mod reduce;
 pub mod replay;
 mod rows;
 pub mod verify;

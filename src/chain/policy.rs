@@ -7,6 +7,7 @@ use crate::value::{Doc, Id, Number, State, Tuple};
 
 /// Seconds that a BackupChain keeps blocks, unless it is told otherwise.
 const MAX_AGE: f64 = 604_800.0;
+const NANOS: f64 = 1e9;
 
 /// How long a BackupChain keeps blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +51,7 @@ pub struct Reduce {
     pub op: Id,
     /// Finest first.
     pub levels: Vec<Level>,
-    /// Whether the rows of the subject are replaced by the result.
+    /// Whether the rows of the subject are replaced by the result. This host cannot do that yet.
     pub apply: bool,
 }
 
@@ -189,8 +190,43 @@ impl Reduce {
                 return Err(at(index)(Error::bad_request("only the last level may be kept for ever")));
             }
         }
-        Ok(Self { op, levels, apply: options.flag("apply", false)? })
+        if levels.last().is_some_and(|level| level.keep.is_some()) {
+            let message =
+                "the last level is kept for ever, since there is none to reduce it to: expected [window, null]";
+            return Err(at(levels.len() - 1)(Error::bad_request(message)));
+        }
+        if options.flag("apply", false)? {
+            return Err(Error::not_implemented("this host cannot reduce the subject of a chain yet").within("apply"));
+        }
+        Ok(Self { op, levels, apply: false })
     }
+
+    /// The nanoseconds that a window of a level covers: a whole multiple of those of the level before, as in seconds.
+    pub fn window(&self, level: usize) -> u64 {
+        let Some(first) = self.levels.first() else { return u64::MAX };
+        let finest = ((first.window * NANOS).round() as u64).max(1);
+        let times = self.levels.get(level).map_or(f64::INFINITY, |level| level.window / first.window);
+        finest.saturating_mul(times.round() as u64)
+    }
+
+    /// What began before this time is to be reduced from a level to the next one: all windows of the next level that
+    /// end before then are older than the level is kept. In nanoseconds, as `now`; 0 for nothing.
+    pub fn due_before(&self, level: usize, now: u64) -> u64 {
+        match self.levels.get(level).and_then(|level| level.keep) {
+            Some(keep) => floor(ago(now, keep), self.window(level + 1)),
+            None => 0,
+        }
+    }
+}
+
+/// So many seconds before `now`, in nanoseconds.
+pub(super) fn ago(now: u64, seconds: f64) -> u64 {
+    now.saturating_sub((seconds * NANOS) as u64)
+}
+
+/// The start of the window that a time is in.
+pub(super) fn floor(nanos: u64, window: u64) -> u64 {
+    nanos - nanos % window.max(1)
 }
 
 fn parse_level(doc: &Doc) -> Result<Level> {
@@ -199,5 +235,42 @@ fn parse_level(doc: &Doc) -> Result<Level> {
         [window, Doc::Null] => Ok(Level { window: seconds(window)?, keep: None }),
         [window, keep] => Ok(Level { window: seconds(window)?, keep: Some(seconds(keep)?) }),
         _ => Err(Error::bad_request("a level is a pair [window, keep]")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn reduce(levels: &[(f64, Option<f64>)]) -> Reduce {
+        let levels = levels.iter().map(|(window, keep)| Level { window: *window, keep: *keep }).collect();
+        Reduce { op: "sum".into(), levels, apply: false }
+    }
+
+    #[test]
+    fn windows_are_whole_multiples() {
+        let hours = reduce(&[(1.0, Some(60.0)), (60.0, Some(3600.0)), (3600.0, None)]);
+        assert_eq!([0, 1, 2].map(|level| hours.window(level)), [SECOND, 60 * SECOND, 3600 * SECOND]);
+        // Also where a nanosecond does not divide them, or is too long, or a century too short.
+        let odd = reduce(&[(1.0 / 3.0, Some(1.0)), (2.0 / 3.0, Some(1.0)), (4.0 / 3.0, None)]);
+        assert_eq!([0, 1, 2].map(|level| odd.window(level)), [333_333_333, 666_666_666, 1_333_333_332]);
+        assert_eq!(reduce(&[(1e-12, Some(1.0)), (3e-12, None)]).window(1), 3);
+        assert_eq!(reduce(&[(1e300, Some(1.0)), (2e300, None)]).window(1), u64::MAX);
+    }
+
+    #[test]
+    fn a_window_is_due_when_all_of_it_is_old() {
+        let minutes = reduce(&[(1.0, Some(60.0)), (60.0, None)]);
+        let due = |now| minutes.due_before(0, now);
+        assert_eq!(due(120 * SECOND - 1), 0);
+        assert_eq!(due(120 * SECOND), 60 * SECOND);
+        assert_eq!(due(179 * SECOND), 60 * SECOND);
+        assert_eq!(due(180 * SECOND), 120 * SECOND);
+        // What is kept for ever, and what is not there.
+        assert_eq!(minutes.due_before(1, u64::MAX), 0);
+        assert_eq!(minutes.due_before(2, u64::MAX), 0);
+        assert_eq!(reduce(&[(1.0, Some(1e300)), (60.0, None)]).due_before(0, u64::MAX), 0);
     }
 }

@@ -10,7 +10,7 @@ use super::block::Hash;
 use super::compliant::{Author, Seal};
 use super::declaration::{ChainDef, Kind as ChainKind, Subject};
 use super::rows::{column, flags, numbers, table, texts};
-use super::{backup, block, compliant, rows};
+use super::{base, block, compliant, reduce, rows};
 use crate::error::{Error, Result};
 use crate::storage::{RowChange, Transaction};
 use crate::txn::TxnId;
@@ -51,9 +51,13 @@ pub async fn create(txn: &Transaction, subject: &Table, chain: &ChainDef) -> Res
     txn.create_table(&path(&subject.name), schema(&subject.schema, &chain.kind)?).await?;
     block::create(txn, &subject.name).await?;
     match &chain.kind {
-        ChainKind::Backup(_) => backup::create(txn, subject, &chain.subject).await,
+        ChainKind::Backup(_) => base::create(txn, subject, &chain.subject).await,
         ChainKind::Compliant(_) => compliant::create(txn, &subject.name).await,
-        ChainKind::Sync | ChainKind::Block | ChainKind::Reduce(_) => Ok(()),
+        ChainKind::Reduce(_) => {
+            base::create(txn, subject, &chain.subject).await?;
+            reduce::create(txn, &subject.name).await
+        }
+        ChainKind::Sync | ChainKind::Block => Ok(()),
     }
 }
 
@@ -68,9 +72,13 @@ pub async fn drop(txn: &Transaction, subject: &str, chain: &ChainDef) -> Result<
     txn.drop_table(&path(subject)).await?;
     block::drop(txn, subject).await?;
     match &chain.kind {
-        ChainKind::Backup(_) => backup::drop(txn, subject).await,
+        ChainKind::Backup(_) => base::drop(txn, subject).await,
         ChainKind::Compliant(_) => compliant::drop(txn, subject).await,
-        ChainKind::Sync | ChainKind::Block | ChainKind::Reduce(_) => Ok(()),
+        ChainKind::Reduce(_) => {
+            base::drop(txn, subject).await?;
+            reduce::drop(txn, subject).await
+        }
+        ChainKind::Sync | ChainKind::Block => Ok(()),
     }
 }
 
@@ -95,7 +103,7 @@ fn schema(subject: &Schema, chain: &ChainKind) -> Result<Schema> {
 
 /// The schema of the table that holds a value.
 pub fn value_schema() -> Schema {
-    table(vec![numbers("id"), column("value".into(), Class::Value, ColumnType::Any)], 1)
+    table(vec![numbers("id"), Column { nullable: true, ..column("value".into(), Class::Value, ColumnType::Any) }], 1)
 }
 
 /// The key of the only row of the table that holds a value.
@@ -207,21 +215,29 @@ impl Entry {
         [State::from(txn.to_string()), self.is_put.into()].into_iter().chain(seal).chain(self.cells).collect()
     }
 
+    /// What was done: the key, and the value if the row was put.
+    ///
+    /// # Errors
+    /// `BadRequest` if it is too large for a state.
+    pub(super) fn parts(&self, chain: &ChainDef, subject: &Schema) -> Result<(State, Option<State>)> {
+        let tuple = |cells: &[State]| Tuple::try_new(cells.to_vec()).map(State::from);
+        let (key, value) = self.cells.split_at(subject.key_len.min(self.cells.len()));
+        Ok(match (&chain.subject, self.is_put) {
+            (Subject::Value(_), false) => (State::NONE, None),
+            (Subject::Value(_), true) => (State::NONE, Some(value.first().cloned().unwrap_or(State::NONE))),
+            (Subject::Collection(_), false) => (tuple(key)?, None),
+            (Subject::Collection(schema), true) if schema.kind == Kind::BTree => (State::NONE, Some(tuple(key)?)),
+            (Subject::Collection(_), true) => (tuple(key)?, Some(tuple(value)?)),
+        })
+    }
+
     /// What was done: `[<key>]` for a delete, `[<key>, <value>]` for a put.
     ///
     /// # Errors
     /// `BadRequest` if it is too large for a state.
     pub(super) fn mutation(&self, chain: &ChainDef, subject: &Schema) -> Result<State> {
-        let tuple = |cells: &[State]| Tuple::try_new(cells.to_vec()).map(State::from);
-        let (key, value) = self.cells.split_at(subject.key_len.min(self.cells.len()));
-        let parts = match (&chain.subject, self.is_put) {
-            (Subject::Value(_), false) => vec![State::NONE],
-            (Subject::Value(_), true) => vec![State::NONE, value.first().cloned().unwrap_or(State::NONE)],
-            (Subject::Collection(_), false) => vec![tuple(key)?],
-            (Subject::Collection(schema), true) if schema.kind == Kind::BTree => vec![State::NONE, tuple(key)?],
-            (Subject::Collection(_), true) => vec![tuple(key)?, tuple(value)?],
-        };
-        Ok(Tuple::try_new(parts)?.into())
+        let (key, value) = self.parts(chain, subject)?;
+        Ok(Tuple::try_new(std::iter::once(key).chain(value).collect::<Vec<_>>())?.into())
     }
 
     /// How it is written in a block: what was done, or the text of the commitment to that if it was purged.

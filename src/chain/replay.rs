@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::backup::Base;
+use super::base::Base;
 use super::block::Blocks;
 use super::compliant::Owners;
 use super::declaration::Subject;

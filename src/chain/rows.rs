@@ -59,13 +59,13 @@ impl Rows {
     }
 }
 
-/// The last row of a table.
+/// The last row of a table in a range of its keys.
 ///
 /// # Errors
 /// As [`Transaction::scan`].
-pub(super) async fn last(txn: &Transaction, table: &Arc<Table>) -> Result<Option<Vec<State>>> {
+pub(super) async fn last(txn: &Transaction, table: &Arc<Table>, range: KeyRange) -> Result<Option<Vec<State>>> {
     let all = (0..table.schema.columns.len()).collect();
-    let scan = Scan { index: None, range: KeyRange::all(), columns: all, reverse: true, limit: Some(1), prune: None };
+    let scan = Scan { index: None, range, columns: all, reverse: true, limit: Some(1), prune: None };
     let Some(batch) = txn.scan(table, scan).next().await else { return Ok(None) };
     let columns: Vec<&Column> = table.schema.columns.iter().collect();
     Ok(codec::rows(&columns, &batch?)?.into_iter().next())
@@ -76,9 +76,18 @@ pub(super) async fn last(txn: &Transaction, table: &Arc<Table>) -> Result<Option
 /// # Errors
 /// `Internal` if the key is no number.
 pub(super) fn range(table: &Table, from: u64, to: u64) -> Result<KeyRange> {
+    range_below(table, &[], from, to)
+}
+
+/// The rows whose first key cells are `prefix`, and whose next one is within `from..=to`.
+///
+/// # Errors
+/// `Internal` if the key is no number.
+pub(super) fn range_below(table: &Table, prefix: &[u64], from: u64, to: u64) -> Result<KeyRange> {
     let bound = |value: u64| crate::value::collection::Bound::Inclusive(State::from(value));
     let columns: Vec<&Column> = table.schema.key().iter().collect();
-    codec::range(&columns, &[], Some((&bound(from), &bound(to))))
+    let prefix: Vec<State> = prefix.iter().copied().map(State::from).collect();
+    codec::range(&columns, &prefix, Some((&bound(from), &bound(to))))
 }
 
 /// The number in a cell.

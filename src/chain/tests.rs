@@ -7,16 +7,18 @@ use futures::executor::block_on;
 use super::block::Blocks;
 use super::compliant::{Author, Held, Owners};
 use super::erasure::Erasure;
-use super::policy::{Backup, Compliant, Owner};
+use super::policy::{Backup, Compliant, Level, Owner, Reduce};
 use super::record;
+use super::reduce::{Due, Levels, Summary, Taken};
 use super::replay::replay;
-use super::rows::{Rows, numbers, table, texts};
+use super::rows::{self, Rows, numbers, table, texts};
 use super::{ChainDef, Kind, Subject};
 use crate::error::Kind as ErrorKind;
 use crate::storage::codec::KeyRange;
 use crate::storage::{Store, StoreConfig, Transaction};
 use crate::txn::TxnId;
-use crate::value::{State, Table};
+use crate::value::number::cast::to_f64;
+use crate::value::{State, Table, Tuple, Value};
 
 const BYTES: u64 = 1 << 30;
 
@@ -212,5 +214,85 @@ fn rows_may_outlive_their_records() {
         txn.commit().await.unwrap();
         let txn = chain.begin(5);
         assert!(chain.blocks(&txn).await.verify().await.is_err());
+    });
+}
+
+fn items(state: &State) -> &[State] {
+    match state {
+        State::Tuple(tuple) => tuple.items(),
+        other => panic!("expected a tuple, found {other:?}"),
+    }
+}
+
+/// What an op returns that counts: an item that is no count itself counts once.
+fn counted(due: &Due) -> Summary {
+    let count: u64 = due.items.items().iter().map(|item| rows::number(items(item), 2).unwrap_or(1)).sum();
+    let row = Tuple::try_new([State::from("n"), count.into()]).unwrap();
+    due.summary(&"/count", &Tuple::try_new([State::from(row)]).unwrap().into()).unwrap()
+}
+
+/// The windows of a level: their starts in seconds, and how many records they count.
+async fn counts(blocks: &Blocks<'_>, level: u64) -> Vec<(f64, u64)> {
+    let count = |row: &State| rows::number(items(row), 1).unwrap_or(1);
+    let window = |window: &State| match items(window) {
+        [State::Value(Value::Number(start)), rows] => (to_f64(*start), items(rows).iter().map(count).sum::<u64>()),
+        other => panic!("expected a window, found {other:?}"),
+    };
+    let levels = Levels::open(blocks).await.unwrap().unwrap();
+    items(&levels.form(level).await.unwrap()).iter().map(window).collect()
+}
+
+#[test]
+fn old_records_are_replaced_by_what_they_are_reduced_to() {
+    let level = |window, keep| Level { window, keep };
+    let levels = vec![level(1.0, Some(10.0)), level(10.0, Some(100.0)), level(100.0, None)];
+    let policy = Reduce { op: "count".into(), levels, apply: false };
+    block_on(async {
+        let chain = Chain::new(Kind::Reduce(policy)).await;
+        // Returns how many items of a level are reduced at some time.
+        let reduce = async |level: usize, second: u64| {
+            let txn = chain.begin(second);
+            let blocks = chain.blocks(&txn).await;
+            let levels = Levels::open(&blocks).await.unwrap().unwrap();
+            let Taken { count, windows } = levels.take(level).await.unwrap();
+            levels.add(level + 1, windows.iter().map(counted).collect()).await.unwrap();
+            txn.commit().await.unwrap();
+            chain.verify().await;
+            count
+        };
+        let all_counts = async || {
+            let txn = chain.begin(99);
+            let blocks = chain.blocks(&txn).await;
+            [counts(&blocks, 0).await, counts(&blocks, 1).await, counts(&blocks, 2).await]
+        };
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(5, 2, "bob", "b").await;
+        chain.put(12, 1, "ann", "c").await;
+        assert_eq!(reduce(0, 19).await, 0);
+        assert!(chain.is_erased().await);
+        assert_eq!(reduce(0, 20).await, 2);
+        assert!(!chain.is_erased().await);
+        assert_eq!(all_counts().await, [vec![(12.0, 1)], vec![(0.0, 2)], vec![]]);
+
+        // What comes late goes with what it comes after, and to the window that it belongs to.
+        chain.put(3, 3, "cid", "d").await;
+        assert_eq!(reduce(0, 22).await, 0);
+        assert_eq!(all_counts().await, [vec![(3.0, 1), (12.0, 1)], vec![(0.0, 2)], vec![]]);
+        assert_eq!(reduce(0, 30).await, 2);
+        assert_eq!(all_counts().await, [vec![], vec![(0.0, 3), (10.0, 1)], vec![]]);
+        chain.put(31, 2, "bob", "e").await;
+
+        let txn = chain.begin(32);
+        let blocks = chain.blocks(&txn).await;
+        assert_eq!(blocks.ordinals().await.unwrap(), 2..=2);
+        assert_eq!(replay(&blocks, Some(id(1))).await.unwrap_err().kind(), ErrorKind::BadRequest);
+        // The last transaction of what was reduced is the late one.
+        let base = replay(&blocks, Some(id(3))).await.unwrap();
+        assert_eq!(all(&txn, &base).await, [row(1, "ann", "c"), row(2, "bob", "b"), row(3, "cid", "d")]);
+
+        assert_eq!(reduce(1, 199).await, 0);
+        assert_eq!(reduce(1, 200).await, 2);
+        assert_eq!(reduce(2, 999).await, 0);
+        assert_eq!(all_counts().await, [vec![(31.0, 1)], vec![], vec![(0.0, 4)]]);
     });
 }

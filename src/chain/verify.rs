@@ -1,18 +1,22 @@
 //! Whether the blocks of a chain are what they were when they were closed.
 
 use super::block::Blocks;
+use super::reduce::Levels;
 use super::replay;
 use crate::error::{Error, Result};
 
 impl Blocks<'_> {
     /// Reads all records, and checks the hash and the links of every block, what took the place of blocks that were
-    /// deleted, and that the subject is what all that makes of it.
+    /// deleted or reduced, and that the subject is what all that makes of it.
     ///
     /// # Errors
-    /// `Internal` that names the first block that is not what it was.
+    /// `Internal` that names the first block or window that is not what it was.
     pub async fn verify(&self) -> Result<()> {
         if let Some(base) = &self.base {
             base.verify(self.txn).await?;
+        }
+        if let Some(levels) = Levels::open(self).await? {
+            Box::pin(levels.verify()).await?;
         }
         let mut end = self.start();
         for block in self.closed().await? {

@@ -9,6 +9,7 @@ use crate::chain::declaration::{self, ChainDef};
 use crate::compiler::decode::decode;
 use crate::error::{Error, Result};
 use crate::value::doc::{Entries, Quoted};
+use crate::value::number::cast::to_integer;
 use crate::value::object::{Attribute, ClassDef};
 use crate::value::{Args, Doc, Expr, Id, Link, OpDef, OpKind, Root, State, Step, Subject, Verb};
 
@@ -19,6 +20,8 @@ pub struct Definition {
     /// The path, with the version.
     pub link: Link,
     pub members: BTreeMap<Id, Member>,
+    /// The modes of members, where these say so themselves: nine bits, as those of files.
+    modes: BTreeMap<Id, u16>,
     /// The members as they are written.
     pub doc: Quoted,
 }
@@ -54,11 +57,28 @@ impl Definition {
                 kept.push((Arc::clone(name), doc.clone()));
             }
         }
-        let definition = Self { root, link, members, doc: Quoted::new(Doc::Map(kept)) };
+        let modes = modes(entries).map_err(|error| error.within(MODES))?;
+        let definition = Self { root, link, members, modes, doc: Quoted::new(Doc::Map(kept)) };
+        definition.set_home();
         for (name, chain) in definition.chains() {
             definition.check_chain(chain).map_err(|error| error.within(name))?;
         }
         Ok(definition)
+    }
+
+    /// Marks all ops as those of this version, also those within others and within constants.
+    fn set_home(&self) {
+        let mark = |attribute: &Attribute| match attribute {
+            Attribute::State(state) => state.set_home(&self.link),
+            Attribute::Reference(op) => op.set_home(&self.link),
+        };
+        for member in self.members.values() {
+            match member {
+                Member::Attribute(attribute) => mark(attribute),
+                Member::Class(class) => class.attributes.values().for_each(mark),
+                Member::Chain(_) => {}
+            }
+        }
     }
 
     /// What reduces a chain must be a POST op of the same service, which writes nothing.
@@ -96,6 +116,16 @@ impl Definition {
             Member::Chain(chain) => Some((name, chain)),
             _ => None,
         })
+    }
+
+    /// The mode of what is at a path below this version, if it has one of its own. What a CompliantChain keeps is nobody's business
+    /// unless it is said otherwise.
+    pub fn mode_of(&self, path: &[Id]) -> Option<u16> {
+        let (name, rest) = path.split_first()?;
+        let is_kept = rest.first().is_some_and(|segment| segment.as_str() == "chain");
+        let is_private =
+            matches!(self.members.get(name), Some(Member::Chain(chain)) if matches!(chain.kind, Kind::Compliant(_)));
+        self.modes.get(name).copied().or_else(|| (is_kept && is_private).then_some(PRIVATE))
     }
 
     /// The path of what a chain of this version records.
@@ -146,6 +176,27 @@ fn attributes<'a>(link: &Link, doc: &'a Doc) -> Result<(&'a Entries, Option<Stri
 
 /// The attribute of a service that has the options of its chains.
 const POLICY: &str = "chain_policy";
+
+/// The attribute that has the modes of others.
+const MODES: &str = "modes";
+/// The mode of what only owner and group may read, write and run.
+const PRIVATE: u16 = 0o770;
+
+/// The modes of members, by their names.
+fn modes(entries: &Entries) -> Result<BTreeMap<Id, u16>> {
+    let Some((_, doc)) = entries.iter().find(|(name, _)| &**name == MODES) else { return Ok(BTreeMap::new()) };
+    let Doc::Map(modes) = doc else { return Ok(BTreeMap::new()) };
+    let mode = |(name, mode): &(Arc<str>, Doc)| {
+        let expected = || Error::bad_request("a mode is a number of nine bits, such as 504 (0o770)").within(name);
+        if !entries.iter().any(|(key, _)| key == name) {
+            return Err(Error::bad_request(format!("there is no member {name:?}")).within(name));
+        }
+        let number = if let Doc::Number(number) = mode { to_integer(*number) } else { None };
+        let mode = number.and_then(|number| u16::try_from(number).ok()).filter(|mode| *mode <= 0o777);
+        Ok((name.parse()?, mode.ok_or_else(expected)?))
+    };
+    modes.iter().map(mode).collect()
+}
 
 /// Every option must be that of a chain.
 fn check_options(entries: &Entries, options: Option<&Doc>) -> Result<()> {

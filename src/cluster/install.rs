@@ -14,6 +14,8 @@ use crate::value::{Id, Link, Number, State, Value, Version};
 
 /// What belongs to the host itself below `/service`: the tables that SQL makes.
 const RESERVED: [&str; 2] = ["service", "sql"];
+/// What is below everything: its members.
+const REPLICAS: &str = "replicas";
 
 /// Changes the tree of names within a transaction.
 pub struct Installer<'a> {
@@ -35,9 +37,7 @@ impl<'a> Installer<'a> {
     /// `NotFound` if there is nothing at `link`; `BadRequest` if the name is taken by something else, or for what is wrong in a
     /// definition, with its place.
     pub async fn put(&self, link: &Link, key: &State, value: &State) -> Result<()> {
-        if matches!(link.path(), [root, name, ..] if [root.as_str(), name.as_str()] == RESERVED) {
-            return Err(Error::bad_request(format!("{link} belongs to the host itself")));
-        }
+        check_reserved(link, key)?;
         match value {
             State::Value(Value::Number(Number::Bool(true))) => self.put_entry(link, key, Entry::Directory).await,
             State::Value(Value::Number(Number::Bool(false))) => self.put_entry(link, key, Entry::Item).await,
@@ -54,6 +54,7 @@ impl<'a> Installer<'a> {
     /// # Errors
     /// `NotFound` if it is not there; `BadRequest` if there is something in it.
     pub async fn delete(&self, link: &Link, key: &State) -> Result<()> {
+        check_reserved(link, key)?;
         let path = link.path_text();
         match self.node(link).await? {
             Entry::Item => {
@@ -156,6 +157,16 @@ impl<'a> Installer<'a> {
             self.txn.put(&subject, &record::value_row(value.clone())).await?;
         }
         record::create(self.txn, &subject, chain).await
+    }
+}
+
+/// Checks that a name below `link` does not belong to the host.
+fn check_reserved(link: &Link, key: &State) -> Result<()> {
+    let name = if let State::Value(Value::String(name)) = key { Some(&**name) } else { None };
+    let path: Vec<&str> = link.path().iter().map(Id::as_str).chain(name).collect();
+    match path.starts_with(&RESERVED) || name == Some(REPLICAS) {
+        true => Err(Error::bad_request(format!("/{} belongs to the host itself", path.join("/")))),
+        false => Ok(()),
     }
 }
 

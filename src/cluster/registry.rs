@@ -24,6 +24,11 @@ use crate::value::{Class, Id, Link, Root, Schema, State, Table, Value, Version};
 const ENTRIES: &str = "/host/entries";
 const DEFINITIONS: &str = "/host/definitions";
 
+/// Whether a table is one of those, which belong to the host itself.
+pub fn owns(table: &str) -> bool {
+    [ENTRIES, DEFINITIONS].contains(&table)
+}
+
 /// How many versions are kept as they were read. Most take some kilobytes.
 const MEMO_DEFINITIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// How many classes one may extend, one after the other.

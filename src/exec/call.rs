@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::data::DataCall;
 use super::items;
+use super::loops::Loop;
 use super::object::call_object;
 use super::step::not_a_key;
 use super::unit::Site;
 use crate::compiler::methods::{Bound, LoopKind, Receiver, Shape};
 use crate::error::{Error, Result};
+use crate::txn::Watch;
 use crate::value::{Class, Closure, Id, Link, Map, OpDef, OpKind, State, Value, Verb, cast};
 
 /// What has to be done for a call.
@@ -19,6 +21,8 @@ pub(super) enum Invocation {
     Op(OpCall),
     /// Run an op for each item of the receiver.
     Loop(LoopKind, State, Vec<State>),
+    /// Begin a loop of another kind.
+    Begin(Loop),
     /// Read or write rows.
     Data(DataCall),
 }
@@ -33,6 +37,17 @@ pub(super) struct OpCall {
     pub keeps_result: bool,
     /// What is called, for the stack of errors, if it is a method.
     pub callee: Option<Arc<Endpoint>>,
+}
+
+/// Who makes a call.
+#[derive(Clone, Default)]
+pub(super) struct Caller {
+    /// The version whose code makes it; nothing for the code of whoever makes the request.
+    pub home: Option<Link>,
+    /// The method that is being called, if one is: the innermost.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// What watches that call.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 /// A method of a service, a library or an object.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::call::Endpoint;
+use super::call::{Caller, Endpoint};
 use super::loops::Loop;
 use super::step::Slot;
 use super::unit::{Register, Unit};
 use crate::error::Kind;
-use crate::value::State;
+use crate::txn::Watch;
+use crate::value::{Link, State};
 
 pub(super) type FiberId = usize;
 pub(super) type ActivationId = usize;
@@ -24,8 +25,8 @@ pub(super) struct Activation {
 }
 
 pub(super) enum FrameKind {
-    /// Computes the result of the activation.
-    Call { keeps_result: bool, callee: Option<Arc<Endpoint>> },
+    /// Computes the result of the activation. The call of a method may be watched.
+    Call { keeps_result: bool, callee: Option<Arc<Endpoint>>, home: Option<Link>, watch: Option<Arc<dyn Watch>> },
     /// Computes a region of an activation that is further down the stack.
     Region { head: Register, rescue: Option<Kind>, was_started: bool },
     /// Stands for a loop; has no code. Calls of the loop that wait are gathered in a join.
@@ -69,8 +70,8 @@ pub(super) struct Outer {
     pub region: u32,
     pub pc: u32,
     pub rescue: Option<Kind>,
-    /// What was called.
-    pub callee: Option<Arc<Endpoint>>,
+    /// Whose code it is and what was called, if this is the frame of a call.
+    pub call: Option<Caller>,
     pub is_region: bool,
 }
 

@@ -26,7 +26,7 @@ use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
 use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
-use crate::storage::Store;
+use crate::storage::{Store, TableDiff};
 use crate::txn::Txn;
 use crate::value::{Authority, Link, Map, OpDef, State, Tuple};
 
@@ -34,7 +34,7 @@ use crate::value::{Authority, Link, Map, OpDef, State, Tuple};
 const CALLS_MAX: usize = 64;
 /// Times that a transaction is tried which conflicts with others.
 const ATTEMPTS_MAX: u32 = 400;
-/// Rows of each table that the diff of a hypothetical script shows.
+/// Rows of each table that the diff of what is hypothetical shows.
 const DIFF_ROWS_MAX: usize = 1000;
 /// How deep the items of streams may have streams in them.
 const STREAMS_DEPTH_MAX: usize = 16;
@@ -128,13 +128,66 @@ impl Kernel {
         let mut attempts = 0;
         loop {
             let (session, began) = (self.begin(txn), self.clock.now());
+            session.will_commit();
             let result = self.attempt(txn, prepared, &session).await?;
             attempts += 1;
-            match session.commit().await {
-                Ok(()) => return Ok(result),
-                Err(error) if self.may_retry(txn, &session, &error, attempts, began) => tokio::task::yield_now().await,
-                Err(error) => return Err(error),
+            if self.commit(txn, &session, attempts, began).await? {
+                return Ok(result);
             }
+        }
+    }
+
+    /// Runs a program whose result is a collection, and returns the rows of it, which are read as they are asked for. If the
+    /// program `commits`, they are in memory, and nothing is written unless there are rows.
+    ///
+    /// # Errors
+    /// As [`Kernel::execute`]; `BadRequest` if the result is no collection.
+    pub async fn rows(&self, txn: &Txn, prepared: &Prepared, commits: bool) -> Result<sql::Outcome> {
+        let Prepared { program, unit } = prepared;
+        let mut attempts = 0;
+        loop {
+            let (session, began) = (self.begin(txn), self.clock.now());
+            if commits {
+                session.will_commit();
+            }
+            let (state, _) = self.drive(txn, &session, Arc::clone(unit), program.literals(), None).await?;
+            let rows = match state {
+                State::Collection(collection) => session.batches(&collection).await?,
+                other => {
+                    let message = format!("only the rows of a collection are sent as Arrow, not a {}", other.class());
+                    return Err(Error::bad_request(message));
+                }
+            };
+            if !commits {
+                return Ok(rows);
+            }
+            let rows = rows.collect(self.limits.reply_bytes).await?;
+            attempts += 1;
+            if self.commit(txn, &session, attempts, began).await? {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Runs a program and returns its result, and what it would have changed.
+    ///
+    /// # Errors
+    /// As [`Kernel::run`].
+    pub async fn run_with_diff(&self, txn: &Txn, prepared: &Prepared) -> Result<(State, Vec<TableDiff>)> {
+        let session = self.begin(txn);
+        let result = self.attempt(txn, prepared, &session).await?;
+        Ok((result, session.diff(DIFF_ROWS_MAX).await?))
+    }
+
+    /// Commits. Returns whether that is done; otherwise others were faster, and the transaction is to be tried again.
+    async fn commit(&self, txn: &Txn, session: &Session, attempts: u32, began: Instant) -> Result<bool> {
+        match session.commit().await {
+            Ok(()) => Ok(true),
+            Err(error) if self.may_retry(txn, session, &error, attempts, began) => {
+                tokio::task::yield_now().await;
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -146,6 +199,14 @@ impl Kernel {
             && attempts < ATTEMPTS_MAX
             && !session.was_told()
             && now + 2 * now.saturating_duration_since(began) < txn.deadline
+    }
+
+    /// Begins to do what chains had not finished when the host stopped.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub async fn resume(&self, txn: &Txn) -> Result<()> {
+        self.begin(txn).resume().await
     }
 
     /// Begins a transaction.
@@ -173,17 +234,14 @@ impl Kernel {
                 None => self.engine.apart(Box::pin(work)).await?,
             };
             if hypothetical {
-                return Ok(SqlReply::Hypothetical(outcome, session.txn().diff(DIFF_ROWS_MAX).await?));
+                return Ok(SqlReply::Hypothetical(outcome, session.diff(DIFF_ROWS_MAX).await?));
             }
             attempts += 1;
             let writes = commits && session.txn().has_writes();
             // Once it is committed, nothing is read in a transaction.
             let outcome = if writes { outcome.collect(self.limits.reply_bytes).await? } else { outcome };
-            let committed = if writes { session.commit().await } else { Ok(()) };
-            match committed {
-                Ok(()) => return Ok(SqlReply::Done(outcome)),
-                Err(error) if self.may_retry(txn, &session, &error, attempts, began) => tokio::task::yield_now().await,
-                Err(error) => return Err(error),
+            if !writes || self.commit(txn, &session, attempts, began).await? {
+                return Ok(SqlReply::Done(outcome));
             }
         }
     }
@@ -348,7 +406,7 @@ impl Kernel {
         let mut waiting = VecDeque::new();
         let mut calls: FuturesUnordered<BoxFuture<'_, _>> = FuturesUnordered::new();
         loop {
-            let outcome = machine.run()?;
+            let outcome = machine.run().inspect_err(|error| machine.end_calls(error))?;
             if let Outcome::Done(state) = outcome {
                 return Ok((state, machine.trace));
             }
@@ -361,7 +419,9 @@ impl Kernel {
                     Outside::Data(reply) => Box::pin(async move { (fiber, reply.await) }),
                     Outside::Remote(link, args) => {
                         session.tell();
-                        Box::pin(async move { (fiber, gateway.call(txn, &link, args).await.map(Invocation::Done)) })
+                        // What is done there is a part of the method that calls it.
+                        let txn = Txn { watch: machine.watch(fiber), ..txn.clone() };
+                        Box::pin(async move { (fiber, gateway.call(&txn, &link, args).await.map(Invocation::Done)) })
                     }
                 });
             }

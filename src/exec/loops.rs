@@ -1,10 +1,12 @@
-//! Loops: `while`, and the methods that call an op for each item of a tuple or a stream.
+//! Loops: `while`, the methods that call an op for each item of a tuple or a stream, and the reduction of a chain, which
+//! calls one for each window.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
 use super::call::{Callee, OpArgs, OpCall};
+use super::reduce::ReduceLoop;
 use super::stream::StreamLoop;
 use crate::compiler::methods::LoopKind;
 use crate::error::{Error, Result};
@@ -16,6 +18,7 @@ pub(super) enum Loop {
     Each { kind: LoopKind, callee: Callee, items: Tuple, next: usize, results: Vec<Option<State>> },
     Fold { callee: Callee, items: Tuple, next: usize, state: Map, params: FoldParams },
     Stream(Box<StreamLoop>),
+    Reduce(Box<ReduceLoop>),
 }
 
 /// The names of the parameters of a fold's op: those of the state's entries and the item's.
@@ -125,7 +128,7 @@ impl Loop {
     pub fn index(&self) -> usize {
         match self {
             Loop::Each { next, .. } | Loop::Fold { next, .. } => next.saturating_sub(1),
-            Loop::While { .. } | Loop::Stream(_) => 0,
+            Loop::While { .. } | Loop::Stream(_) | Loop::Reduce(_) => 0,
         }
     }
 
@@ -175,12 +178,17 @@ impl Loop {
                 callee.with_params(params.with(state, item)).map(Next::Call)
             }
             Loop::Stream(stream) => stream.advance(result),
+            Loop::Reduce(reduce) => reduce.advance(result),
         }
     }
 
     /// Bytes of items that were kept since this was last asked, beside the results of calls.
     pub fn take_kept(&mut self) -> u64 {
-        if let Loop::Stream(stream) = self { stream.take_kept() } else { 0 }
+        match self {
+            Loop::Stream(stream) => stream.take_kept(),
+            Loop::Reduce(reduce) => reduce.take_kept(),
+            Loop::While { .. } | Loop::Each { .. } | Loop::Fold { .. } => 0,
+        }
     }
 
     /// Whether the results of all calls are kept until the end.

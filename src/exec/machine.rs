@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use slab::Slab;
 
-use super::call::{Invocation, OpArgs, OpCall, invoke, remote_args};
+use super::call::{Caller, Invocation, OpArgs, OpCall, invoke, remote_args};
 use super::data::{DataCall, Notes, Reader, Session};
 use super::fiber::{Activation, ActivationId, Fiber, FiberId, Frame, FrameKind, Join, Target, is_detachable};
 use super::gateway::RemoteArgs;
@@ -29,6 +29,7 @@ use crate::compiler::methods::LoopKind;
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
+use crate::txn::Ended;
 use crate::value::stream::Stage;
 use crate::value::{Id, Link, OpDef, State, Stream};
 
@@ -82,7 +83,7 @@ pub(super) enum Outcome {
 /// Runs one request.
 pub(super) struct Machine<'a> {
     compile: &'a dyn Compile,
-    session: &'a Arc<Session>,
+    pub(super) session: &'a Arc<Session>,
     clock: &'a dyn Clock,
     limits: &'a Limits,
     deadline: Instant,
@@ -105,6 +106,8 @@ pub(super) struct Machine<'a> {
     bytes: u64,
     budget: Budget,
     result: Option<State>,
+    /// Whether a method of something that is installed was called.
+    pub(super) has_endpoints: bool,
     pub trace: Option<Trace>,
 }
 
@@ -146,6 +149,7 @@ impl<'a> Machine<'a> {
             bytes: 0,
             budget: Budget { fuel: FUEL, bytes: 0 },
             result: None,
+            has_endpoints: false,
             trace: None,
         };
         let mut slots: Vec<Slot> = Vec::with_capacity(unit.registers);
@@ -154,7 +158,8 @@ impl<'a> Machine<'a> {
         let activation = machine.activate(unit, slots);
         let fiber =
             machine.fibers.insert(Fiber { stack: Vec::new(), target: Target::Request, calls: 0, outer: Vec::new() });
-        machine.push(fiber, FrameKind::Call { keeps_result: true, callee: None }, activation, 0)?;
+        let kind = FrameKind::Call { keeps_result: true, callee: None, home: None, watch: None };
+        machine.push(fiber, kind, activation, 0)?;
         machine.ready.push_back(fiber);
         Ok(machine)
     }
@@ -437,8 +442,10 @@ impl<'a> Machine<'a> {
     fn pop(&mut self, fiber: FiberId) {
         let fiber = &mut self.fibers[fiber];
         let Some(frame) = fiber.stack.pop() else { return };
-        if let FrameKind::Call { .. } = frame.kind {
+        if let FrameKind::Call { watch, .. } = &frame.kind {
             fiber.calls -= 1;
+            // Calls that fail are not taken off the stack.
+            watch.iter().for_each(|watch| watch.end(Ended::default()));
         }
         self.frames -= 1;
         let activation = &mut self.activations[frame.activation];
@@ -488,7 +495,7 @@ impl<'a> Machine<'a> {
             }
             Instr::Data { link, shape, args, .. } => {
                 let args = copy_all(&unit, slots, args)?;
-                let call = DataCall::Path { link: link.clone(), shape: shape.clone(), args, caller: None };
+                let call = DataCall::Path { link: link.clone(), shape: shape.clone(), args };
                 self.data(fiber, call)
             }
             Instr::WriteAll { subject, args, .. } => {
@@ -508,6 +515,7 @@ impl<'a> Machine<'a> {
             Invocation::Done(state) => self.deliver(fiber, state),
             Invocation::Op(call) => self.call_op(fiber, call).map(|()| Turn::Again),
             Invocation::Loop(kind, receiver, args) => self.begin_loop_over(fiber, kind, &receiver, &args),
+            Invocation::Begin(state) => self.begin_loop(fiber, state),
             Invocation::Data(call) => self.data(fiber, call),
         }
     }
@@ -520,13 +528,12 @@ impl<'a> Machine<'a> {
     }
 
     /// Asks for rows. Most are in memory, and there at once.
-    fn data(&mut self, fiber: FiberId, mut call: DataCall) -> Result<Turn> {
+    fn data(&mut self, fiber: FiberId, call: DataCall) -> Result<Turn> {
         self.budget.fuel = self.budget.fuel.saturating_sub(DATA_FUEL);
         let notes = self.notes_of(fiber);
-        if let DataCall::Path { caller, .. } = &mut call {
-            *caller = self.outer(fiber).find_map(|frame| frame.callee);
-        }
-        let mut reply = self.session.call(call, notes);
+        // Where nothing was installed, nobody makes calls but the request.
+        let caller = if self.has_endpoints { self.caller(fiber) } else { Caller::default() };
+        let mut reply = self.session.call(call, caller, notes);
         match reply.as_mut().now_or_never() {
             Some(reply) => self.perform(fiber, reply?),
             None => Ok(self.leave(fiber, Outside::Data(reply))),
@@ -634,7 +641,9 @@ impl<'a> Machine<'a> {
             }
         }
         let activation = self.activate(unit, slots);
-        self.push(fiber, FrameKind::Call { keeps_result, callee }, activation, 0)?;
+        self.has_endpoints |= callee.is_some();
+        let watch = callee.as_ref().and_then(|endpoint| self.begin_watch(fiber, endpoint));
+        self.push(fiber, FrameKind::Call { keeps_result, callee, home: op.home().cloned(), watch }, activation, 0)?;
         self.check_memory()
     }
 

@@ -5,7 +5,8 @@
 //! 3. [`machine`] does the rest, in [`fiber`]s: calls of ops, loops, and waiting for other hosts, with as much at once as the program
 //!    allows;
 //! 4. [`object`] calls what has methods of its own, and [`data`] reads and writes rows for them, by key or through DataFusion ([`relation`]);
-//! 5. [`stream`] goes through the items of streams, whose ops [`vector`] runs on whole columns where it can;
+//! 5. [`stream`] goes through the items of streams, whose ops [`vector`] runs on whole columns where it can, and
+//!    [`reduce`] through what is due of a chain;
 //! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
 //!
 //! [`sql`] does without the machine: scripts of SQL run in the same transactions.
@@ -24,6 +25,7 @@ mod kernel;
 mod loops;
 mod machine;
 mod object;
+mod reduce;
 pub mod relation;
 pub mod sql;
 mod step;

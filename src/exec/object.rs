@@ -26,7 +26,7 @@ pub(super) fn call_object(subject: &State, path: &[Id], shape: &Shape, args: Vec
     }
     match (object.as_ref(), path) {
         (Object::Cluster(link), path) => {
-            Ok(Invocation::Data(DataCall::Path { link: link.join(path), shape: shape.clone(), args, caller: None }))
+            Ok(Invocation::Data(DataCall::Path { link: link.join(path), shape: shape.clone(), args }))
         }
         (Object::Class(class), []) => construct(class, shape, args),
         (Object::Class(class), [name, rest @ ..]) => match class.attribute(name.as_str()) {

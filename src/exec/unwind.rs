@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::call::Endpoint;
-use super::fiber::{FiberId, FrameKind, Outer};
+use super::call::{Caller, Endpoint};
+use super::fiber::{FiberId, Frame, FrameKind, Outer};
 use super::machine::Machine;
 use crate::compiler::graph::join_contexts;
 use crate::error::{Error, Kind};
+use crate::txn::{Ended, Watch, Watched};
 
 /// Contexts of one error.
 const CONTEXTS_MAX: usize = 64;
@@ -24,13 +25,52 @@ impl Machine<'_> {
                 FrameKind::Region { rescue, .. } => rescue,
                 _ => None,
             },
-            callee: match &frame.kind {
-                FrameKind::Call { callee, .. } => callee.clone(),
+            call: match &frame.kind {
+                FrameKind::Call { callee, home, watch, .. } => {
+                    Some(Caller { home: home.clone(), endpoint: callee.clone(), watch: watch.clone() })
+                }
                 _ => None,
             },
             is_region: matches!(frame.kind, FrameKind::Region { .. }),
         });
         own.chain(fiber.outer.iter().cloned())
+    }
+
+    /// Who makes a call in a fiber.
+    pub(super) fn caller(&self, fiber: FiberId) -> Caller {
+        let mut calls = self.outer(fiber).filter_map(|frame| frame.call);
+        let Some(innermost) = calls.next() else { return Caller::default() };
+        match innermost.endpoint {
+            Some(_) => innermost,
+            None => Caller { endpoint: calls.find_map(|call| call.endpoint), ..innermost },
+        }
+    }
+
+    /// What watches that which a fiber does: the innermost call of a method, else the request.
+    pub(super) fn watch(&self, fiber: FiberId) -> Option<Arc<dyn Watch>> {
+        let request = self.session.watch()?;
+        if !self.has_endpoints {
+            return Some(Arc::clone(request));
+        }
+        let fiber = &self.fibers[fiber];
+        let own = fiber.stack.iter().rev().find_map(watch_of);
+        let outer = || fiber.outer.iter().find_map(|frame| frame.call.as_ref()?.watch.as_ref());
+        Some(Arc::clone(own.or_else(outer).unwrap_or(request)))
+    }
+
+    /// Begins to watch a call of a method.
+    pub(super) fn begin_watch(&self, fiber: FiberId, endpoint: &Endpoint) -> Option<Arc<dyn Watch>> {
+        Some(self.watch(fiber)?.begin(Watched::Method { verb: endpoint.verb, link: &endpoint.link }))
+    }
+
+    /// Ends the calls that were open when the time was up. Those that another error goes through have ended with it.
+    pub(super) fn end_calls(&self, error: &Error) {
+        if error.kind() != Kind::Timeout {
+            return;
+        }
+        let ended = Ended { error: Some(Kind::Timeout), status: None };
+        let frames = self.fibers.iter().flat_map(|(_, fiber)| fiber.stack.iter().rev());
+        frames.filter_map(watch_of).for_each(|watch| watch.end(ended));
     }
 
     /// What an error becomes that ends the request: with the steps that were being resolved, unless a frame makes another
@@ -44,7 +84,9 @@ impl Machine<'_> {
                 // Within an activation, a region is a part of the step that needs it more often than not.
                 if is_same_activation { join_contexts(&mut contexts, more) } else { contexts.extend(more) }
             }
-            contexts.extend(frame.callee.as_deref().map(Endpoint::context));
+            let call = frame.call.unwrap_or_default();
+            call.watch.iter().for_each(|watch| watch.end(Ended { error: Some(error.kind()), status: None }));
+            contexts.extend(call.endpoint.as_deref().map(Endpoint::context));
             is_same_activation = frame.is_region;
             if let Some(kind) = frame.rescue.filter(|_| !matches!(error.kind(), Kind::Timeout | Kind::TooLarge)) {
                 error = Error::new(kind, error.message());
@@ -53,5 +95,12 @@ impl Machine<'_> {
         }
         contexts.truncate(CONTEXTS_MAX);
         error.with_stack(contexts)
+    }
+}
+
+fn watch_of(frame: &Frame) -> Option<&Arc<dyn Watch>> {
+    match &frame.kind {
+        FrameKind::Call { watch, .. } => watch.as_ref(),
+        _ => None,
     }
 }

@@ -1,27 +1,29 @@
 //! Calls to other hosts, over HTTP.
 //!
-//! A call carries the id and the token of the transaction that makes it, and ends at its deadline. What another host
-//! replies is judged like a request: bounded in size and depth, and never trusted to be well-formed.
+//! A call carries the id and the token of the transaction that makes it, and what trace it belongs to, and ends at its
+//! deadline. Some are tried again if they fail (`retry`). What another host replies is judged like a request: bounded
+//! in size and depth, and never trusted to be well-formed.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::retry::{CALLING, Cause, Failure, Retry, cause_of};
 use crate::compiler::decode_state;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Gateway, RemoteArgs};
-use crate::txn::Txn;
+use crate::txn::{Ended, Txn, Watched};
 use crate::value::doc::json;
 use crate::value::encode::{expr_to_json, to_json};
 use crate::value::state::DEPTH_MAX;
@@ -46,11 +48,21 @@ pub(super) struct HttpGateway {
     /// Other addresses of this host.
     own: Vec<IpAddr>,
     reply_bytes_max: usize,
+    retry: Retry,
+}
+
+/// What is called.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    verb: Verb,
+    link: &'a Link,
+    /// The host and port of the link, as in a URL.
+    host: &'a str,
 }
 
 impl HttpGateway {
     /// A gateway for a host that listens at `listen` and announces `address`.
-    pub(super) fn new(listen: SocketAddr, address: Option<IpAddr>, reply_bytes_max: usize) -> Self {
+    pub(super) fn new(listen: SocketAddr, address: Option<IpAddr>, reply_bytes_max: usize, retry: Retry) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
@@ -58,23 +70,85 @@ impl HttpGateway {
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
         let detected = if listen.ip().is_unspecified() { outbound_ip() } else { None };
-        Self { client, listen, own: address.into_iter().chain(detected).collect(), reply_bytes_max }
+        Self { client, listen, own: address.into_iter().chain(detected).collect(), reply_bytes_max, retry }
     }
 
     async fn send(&self, txn: &Txn, link: &Link, args: RemoteArgs) -> Result<State> {
         let host = host_of(link)?;
+        let target = Target { verb: verb_of(&args), link, host: &host };
         let request = request(txn, link, &host, args)?;
-        let response = self.client.request(request).await;
-        let response =
-            response.map_err(|error| Error::bad_gateway(format!("cannot reach {host}: {}", causes(&error))))?;
-        self.receive(&host, link, response).await
+        let mut attempt = 0;
+        loop {
+            let failure = match self.watched(txn, target, request.clone(), attempt).await {
+                Ok(state) => return Ok(state),
+                Err(failure) => failure,
+            };
+            let pause = self.retry.pause(target.verb, attempt, failure.cause);
+            // What would time out is better refused as what it is.
+            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < Instant::from_std(txn.deadline)) else {
+                return Err(failure.error);
+            };
+            sleep(pause).await;
+            attempt += 1;
+            self.retry.note();
+        }
     }
 
-    async fn receive(&self, host: &str, link: &Link, response: Response<Incoming>) -> Result<State> {
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), self.reply_bytes_max).collect().await;
-        let body = body.map_err(|error| Error::bad_gateway(format!("cannot read the reply of {host}: {error}")))?;
-        read_reply(host, link, status, &body.to_bytes())
+    /// One attempt, as a part of the trace that the transaction belongs to.
+    async fn watched(
+        &self,
+        txn: &Txn,
+        target: Target<'_>,
+        mut request: Request<Full<Bytes>>,
+        resend: u32,
+    ) -> Result<State, Failure> {
+        let Target { verb, link, .. } = target;
+        let watch = txn.watch.as_ref().map(|watch| watch.begin(Watched::Remote { verb, link, resend }));
+        for (name, value) in watch.iter().flat_map(|watch| watch.headers()) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        let mut status = None;
+        let result = self.attempt(target, request, &mut status).await;
+        if let Some(watch) = watch {
+            watch.end(Ended { error: result.as_ref().err().map(|failure| failure.error.kind()), status });
+        }
+        result
+    }
+
+    /// One attempt. Notes the status of the reply, if there is one.
+    async fn attempt(
+        &self,
+        target: Target<'_>,
+        request: Request<Full<Bytes>>,
+        status: &mut Option<u16>,
+    ) -> Result<State, Failure> {
+        let host = target.host;
+        let response = self.client.request(request).await.map_err(|error| Failure {
+            error: Error::bad_gateway(format!("cannot reach {host}: {}", causes(&error))),
+            cause: if error.is_connect() { Cause::Unconnected } else { Cause::Connection },
+        })?;
+        *status = Some(response.status().as_u16());
+        self.receive(target, response).await
+    }
+
+    async fn receive(&self, target: Target<'_>, response: Response<Incoming>) -> Result<State, Failure> {
+        let Target { host, link, .. } = target;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, self.reply_bytes_max).collect().await.map_err(|error| Failure {
+            cause: if error.is::<LengthLimitError>() { Cause::Final } else { Cause::Connection },
+            error: Error::bad_gateway(format!("cannot read the reply of {host}: {error}")),
+        })?;
+        let status = parts.status.as_u16();
+        read_reply(host, link, status, &body.to_bytes()).map_err(|error| {
+            // The last context is that of this very call.
+            let cause = match error.stack().split_last() {
+                Some((_, further)) if status != 200 => cause_of(status, &parts.headers, further),
+                _ => Cause::Final,
+            };
+            Failure { error, cause }
+        })
     }
 }
 
@@ -96,11 +170,9 @@ impl Gateway for HttpGateway {
 
     fn call<'a>(&'a self, txn: &'a Txn, link: &'a Link, args: RemoteArgs) -> BoxFuture<'a, Result<State>> {
         async move {
-            let deadline = tokio::time::Instant::from_std(txn.deadline);
+            let deadline = Instant::from_std(txn.deadline);
             let reply = timeout_at(deadline, self.send(txn, link, args)).await;
-            reply.unwrap_or_else(|_| {
-                Err(Error::timeout("request timed out").while_doing(format!("while calling {link}")))
-            })
+            reply.unwrap_or_else(|_| Err(Error::timeout("request timed out").while_doing(format!("{CALLING}{link}"))))
         }
         .boxed()
     }
@@ -120,12 +192,21 @@ fn host_of(link: &Link) -> Result<String> {
     })
 }
 
+fn verb_of(args: &RemoteArgs) -> Verb {
+    match args {
+        RemoteArgs::Get(_) => Verb::Get,
+        RemoteArgs::Put(..) => Verb::Put,
+        RemoteArgs::Post(_) => Verb::Post,
+        RemoteArgs::Delete(_) => Verb::Delete,
+    }
+}
+
 fn request(txn: &Txn, link: &Link, host: &str, args: RemoteArgs) -> Result<Request<Full<Bytes>>> {
-    let (verb, key, body) = match args {
-        RemoteArgs::Get(key) => (Verb::Get, Some(key), None),
-        RemoteArgs::Put(key, value) => (Verb::Put, Some(key), Some(to_json(&value))),
-        RemoteArgs::Post(params) => (Verb::Post, None, Some(to_json(&State::Map(params)))),
-        RemoteArgs::Delete(key) => (Verb::Delete, Some(key), None),
+    let verb = verb_of(&args);
+    let (key, body) = match args {
+        RemoteArgs::Get(key) | RemoteArgs::Delete(key) => (Some(key), None),
+        RemoteArgs::Put(key, value) => (Some(key), Some(to_json(&value))),
+        RemoteArgs::Post(params) => (None, Some(to_json(&State::Map(params)))),
     };
     let mut request = Request::builder()
         .method(verb.http())
@@ -169,7 +250,7 @@ fn url(txn: &Txn, link: &Link, host: &str, verb: Verb, key: Option<&State>) -> S
 fn read_reply(host: &str, link: &Link, status: u16, body: &[u8]) -> Result<State> {
     let doc = json::decode(body, usize::from(DEPTH_MAX));
     if status != 200 {
-        return Err(read_error(host, status, doc.ok().as_ref(), body).while_doing(format!("while calling {link}")));
+        return Err(read_error(host, status, doc.ok().as_ref(), body).while_doing(format!("{CALLING}{link}")));
     }
     let state = doc.and_then(|doc| decode_state(&doc));
     state.map_err(|error| Error::bad_gateway(format!("the reply of {host} makes no sense: {}", error.message())))
@@ -241,17 +322,16 @@ fn outbound_ip() -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::txn::TxnId;
 
     fn txn() -> Txn {
         Txn {
             id: TxnId { timestamp: 5, nonce: 6 },
-            deadline: Instant::now(),
+            deadline: std::time::Instant::now(),
             token: Some("a.b.c".into()),
             access: None,
+            watch: None,
         }
     }
 
@@ -310,7 +390,7 @@ mod tests {
         let _context = runtime.enter();
 
         let address = Some("10.0.0.1".parse().unwrap());
-        let gateway = HttpGateway::new("0.0.0.0:8702".parse().unwrap(), address, 1);
+        let gateway = HttpGateway::new("0.0.0.0:8702".parse().unwrap(), address, 1, Retry::default());
         for url in ["http://127.0.0.1:8702", "http://localhost:8702", "http://10.0.0.1:8702/a", "http://[::1]:8702"] {
             assert!(is_local(&gateway, url), "{url}");
         }
@@ -318,7 +398,7 @@ mod tests {
             assert!(!is_local(&gateway, url), "{url}");
         }
 
-        let gateway = HttpGateway::new("127.0.0.1:80".parse().unwrap(), None, 1);
+        let gateway = HttpGateway::new("127.0.0.1:80".parse().unwrap(), None, 1, Retry::default());
         assert!(is_local(&gateway, "http://127.0.0.1"));
         assert!(is_local(&gateway, "http://localhost"));
         assert!(!is_local(&gateway, "http://127.0.0.2"));
@@ -330,10 +410,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let free = listener.local_addr().unwrap();
         drop(listener);
-        let txn = Txn { deadline: Instant::now() + Duration::from_secs(5), ..txn() };
+        let txn = Txn { deadline: std::time::Instant::now() + Duration::from_secs(5), ..txn() };
         let link = link(&format!("http://{free}/a"));
         let error = runtime.block_on(async {
-            let gateway = HttpGateway::new("127.0.0.1:1".parse().unwrap(), None, 1000);
+            let gateway = HttpGateway::new("127.0.0.1:1".parse().unwrap(), None, 1000, Retry::default());
             gateway.call(&txn, &link, RemoteArgs::Get(State::NONE)).await.unwrap_err()
         });
         assert_eq!(error.kind(), Kind::BadGateway);

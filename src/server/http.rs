@@ -23,14 +23,18 @@ use tracing::{debug, info, warn};
 use super::auth::{Auth, HostActor, KeyRing, Policy};
 use super::config::Config;
 use super::connection::Connection;
+use super::export::Exporter;
 use super::gateway::{HttpGateway, own_link};
 use super::metrics::Metrics;
 use super::request::respond;
+use super::retry::Retry;
+use super::watch::Observer;
 use crate::env::{Clock, SystemClock, TxnClock};
 use crate::error::Error;
 use crate::exec::{Engine, Gateway, Kernel};
 use crate::limits::Limits;
 use crate::storage::{DataDir, Store, Workspace};
+use crate::txn::Txn;
 use crate::value::Link;
 
 /// Connections that the system accepts before the host does.
@@ -59,6 +63,7 @@ pub(super) struct Host {
     pub(super) mint: TxnClock,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
+    pub(super) observer: Observer,
     /// One permit for each request that may be in progress, until its reply is sent.
     pub(super) slots: Arc<Semaphore>,
     /// Becomes true when requests in progress are to be abandoned.
@@ -66,11 +71,21 @@ pub(super) struct Host {
 }
 
 impl Host {
-    #[expect(clippy::disallowed_methods, reason = "the nonce that tells this host from others is drawn once")]
-    fn new(config: &Config, listen: SocketAddr, store: Arc<Store>, engine: Engine, actor: HostActor) -> Self {
+    #[expect(clippy::disallowed_methods, reason = "what tells this host from others is drawn once")]
+    fn new(
+        config: &Config,
+        listen: SocketAddr,
+        store: Arc<Store>,
+        engine: Engine,
+        actor: HostActor,
+        exporter: &Exporter,
+    ) -> Self {
         let limits = config.limits();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let gateway: Arc<dyn Gateway> = Arc::new(HttpGateway::new(listen, config.address, limits.reply_bytes));
+        let (metrics, spans) = (Metrics::new(clock.now(), &exporter.counts), exporter.counts.ended.clone());
+        let retry = Retry::new(rand::random(), metrics.retries.clone());
+        let gateway = HttpGateway::new(listen, config.address, limits.reply_bytes, retry);
+        let gateway: Arc<dyn Gateway> = Arc::new(gateway);
         Self {
             link: own_link(listen, config.address),
             auth: auth(config, actor, &gateway, &clock),
@@ -78,7 +93,8 @@ impl Host {
                 .without_rules(&config.without_rules),
             store,
             mint: TxnClock::new(rand::random()),
-            metrics: Metrics::new(clock.now()),
+            observer: Observer::new(metrics.services.clone(), exporter.tracer(), spans, Arc::clone(&clock)),
+            metrics,
             slots: Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS))),
             stopping: watch::Sender::new(false),
             clock,
@@ -116,6 +132,8 @@ pub enum ServeError {
     Listen(SocketAddr, io::Error),
     /// The signals to stop cannot be received.
     Signals(io::Error),
+    /// What the environment says about the export of traces makes no sense.
+    Traces(String),
 }
 
 impl fmt::Display for ServeError {
@@ -125,6 +143,7 @@ impl fmt::Display for ServeError {
             ServeError::Store(error) => write!(f, "{error}"),
             ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             ServeError::Signals(error) => write!(f, "cannot receive signals: {error}"),
+            ServeError::Traces(error) => write!(f, "cannot export traces: {error}"),
         }
     }
 }
@@ -148,12 +167,26 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let address = SocketAddr::new(config.listen_ip(), config.http_port);
     let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
     let local = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
-    let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine, actor));
+    let exporter = Exporter::from_env().map_err(ServeError::Traces)?;
+    let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine, actor, &exporter));
     let stop = stop_signal().map_err(ServeError::Signals)?;
     announce(&config, local);
+    resume(&host);
     accept(listener, &host, stop).await;
-    store.close().await;
+    tokio::join!(store.close(), exporter.close());
     Ok(())
+}
+
+/// Begins to do what was left undone when the host stopped. Nobody waits for that.
+fn resume(host: &Arc<Host>) {
+    let host = Arc::clone(host);
+    drop(tokio::spawn(async move {
+        let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
+        let txn = Txn { id, deadline, token: None, access: None, watch: None };
+        if let Err(error) = host.kernel.resume(&txn).await {
+            warn!(%error, "cannot look for what chains have to erase");
+        }
+    }));
 }
 
 /// Opens the store in the data directory, and recovers what was committed before the host stopped.

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::export::SpanCounts;
+use super::service_metrics::ServiceMetrics;
 use super::store_metrics::StoreMetrics;
 use crate::error::{Error, Result};
 use crate::exec::Stats;
@@ -43,18 +45,24 @@ pub(super) struct Metrics {
     plan_misses: Counter,
     plans: Gauge,
     store: StoreMetrics,
+    /// What is counted elsewhere.
+    pub(super) services: ServiceMetrics,
+    pub(super) retries: Counter,
     uptime: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
-    /// All measurements at zero, for a host that starts now.
-    pub(super) fn new(now: Instant) -> Self {
+    /// All measurements at zero, for a host that starts now; `spans` are counted elsewhere.
+    pub(super) fn new(now: Instant, spans: &SpanCounts) -> Self {
         let family = Family::<Labels, Counter>::default();
         let requests = METHODS
             .map(|method| STATUSES.map(|status| family.get_or_create_owned(&[("method", method), ("status", status)])));
         let mut registry = Registry::with_prefix("tinychain");
+        spans.register(&mut registry);
         let mut metrics = Self {
             store: StoreMetrics::register(&mut registry),
+            services: ServiceMetrics::register(&mut registry),
+            retries: Counter::default(),
             registry,
             started: now,
             requests,
@@ -82,6 +90,8 @@ impl Metrics {
         registry.register("plan_cache_hits", "Programs that ran a cached plan", self.plan_hits.clone());
         registry.register("plan_cache_misses", "Programs that had to be planned", self.plan_misses.clone());
         registry.register("plan_cache_plans", "Plans in the cache", self.plans.clone());
+        let help = "Calls of other hosts that were made again after they failed";
+        registry.register("remote_retries", help, self.retries.clone());
         registry.register_with_unit("uptime", "Time since this host started", Unit::Seconds, uptime);
     }
 
@@ -151,7 +161,7 @@ mod tests {
     #[test]
     fn replies_are_counted_by_method_and_status() {
         let now = Instant::now();
-        let metrics = Metrics::new(now);
+        let metrics = Metrics::new(now, &SpanCounts::default());
         metrics.reply(&Method::GET, 200, Duration::from_millis(1), 10);
         metrics.reply(&Method::PATCH, 405, Duration::from_millis(1), 10);
         metrics.receive(5);
@@ -168,6 +178,8 @@ mod tests {
             "tinychain_sent_bytes_total 20",
             "tinychain_plan_cache_hits_total 7",
             "tinychain_plan_cache_plans 1",
+            "tinychain_remote_retries_total 0",
+            "tinychain_trace_spans_lost_total 0",
             "tinychain_uptime_seconds 2.0",
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");

@@ -9,9 +9,11 @@
 //! 4. [`codec`] decodes JSON or TBON to a [`Doc`](crate::value::Doc), which `compiler` makes a program of.
 //! 5. `exec` runs the program before its deadline. If it calls other hosts, it does so through `gateway`.
 //! 6. [`codec`] encodes the resulting state, or `request` turns the error into a status and a body.
-//! 7. `metrics` counts.
+//! 7. `metrics` counts, and `watch` counts calls of services and makes traces, which are exported (`export`) where the
+//!    environment names a collector.
 //!
-//! `sql` answers scripts of SQL in the same way; its rows may be streamed as they are computed (`body`).
+//! `sql` answers scripts of SQL in the same way. Rows, also those of a collection, may be streamed as they are computed (`arrow`,
+//! `body`); `diff` shows what a request that is hypothetical would change.
 //!
 //! Beside that, `config` is the command line, `openapi` and `docs` describe the host to people and tools, and `page` what is
 //! installed on it.
@@ -19,12 +21,15 @@
 //! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
 //! deadline by more than a moment; nothing here knows what a program means.
 
+mod arrow;
 pub mod auth;
 mod body;
 pub mod codec;
 mod config;
 mod connection;
+mod diff;
 mod docs;
+mod export;
 mod gateway;
 mod http;
 mod metrics;
@@ -33,9 +38,12 @@ mod page;
 mod query;
 mod replicas;
 mod request;
+mod retry;
 mod routes;
+mod service_metrics;
 mod sql;
 mod store_metrics;
+mod watch;
 
 pub use config::{Command, CommandLine, Config};
 pub use http::{ServeError, serve};

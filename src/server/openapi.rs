@@ -53,7 +53,7 @@ fn fixed(route: &Route, verb: Verb) -> Value {
         operation["requestBody"] = program_body();
     }
     let parameters = match route.endpoint {
-        Endpoint::Hypothetical => vec![parameter("txn_id"), parameter("explain")],
+        Endpoint::Hypothetical => vec![parameter("txn_id"), parameter("explain"), parameter("diff")],
         Endpoint::Explain => vec![parameter("format"), parameter("analyze"), parameter("without")],
         Endpoint::Tokens => vec![parameter("key")],
         _ => vec![],
@@ -65,7 +65,12 @@ fn fixed(route: &Route, verb: Verb) -> Value {
 /// The operations of all paths that are not fixed.
 fn any_path() -> Value {
     let about = [
-        (Verb::Get, "Read, cast or call", "The state at the path, for the key."),
+        (
+            Verb::Get,
+            "Read, cast or call",
+            "The state at the path, for the key. With the header accept: application/vnd.apache.arrow.stream, the rows of a \
+             collection are streamed as Arrow batches; those of chain/blocks are its records.",
+        ),
         (Verb::Put, "Write", "Sets the value of the key."),
         (Verb::Post, "Call with named parameters", "The result of the method or op at the path."),
         (Verb::Delete, "Delete", "Deletes the value of the key."),
@@ -118,6 +123,10 @@ pub(super) fn parameter(name: &str) -> Value {
         "without" => ("The names of rules to leave out, with commas between them.", json!({"type": "string"})),
         "openapi" => (
             "Whether to reply with an OpenAPI description of the version at the path.",
+            json!({"type": "boolean", "default": false}),
+        ),
+        "diff" => (
+            "Whether to reply with {\"result\", \"diff\"}: the result, and what the program would change.",
             json!({"type": "boolean", "default": false}),
         ),
         _ => ("Whether to reply with the plan instead.", json!({"type": "boolean", "default": false})),

@@ -1,4 +1,5 @@
-//! The query of a request: its key, its transaction, whether and how to show its plan, and whether to describe its path.
+//! The query of a request: its key, its transaction, whether and how to show its plan or what it would change, and whether to
+//! describe its path.
 
 use std::borrow::Cow;
 
@@ -21,6 +22,8 @@ pub(super) struct Query {
     pub(super) view: Option<View>,
     /// Whether the request asks for a description of what is at its path, for tools.
     pub(super) openapi: bool,
+    /// Whether the request asks for what it would change.
+    pub(super) diff: bool,
 }
 
 /// The last text of each parameter, still encoded.
@@ -33,6 +36,7 @@ struct RawQuery<'a> {
     analyze: Option<&'a str>,
     without: Option<&'a str>,
     openapi: Option<&'a str>,
+    diff: Option<&'a str>,
 }
 
 impl<'a> RawQuery<'a> {
@@ -48,6 +52,7 @@ impl<'a> RawQuery<'a> {
                 Ok("analyze") => raw.analyze = Some(value),
                 Ok("without") => raw.without = Some(value),
                 Ok("openapi") => raw.openapi = Some(value),
+                Ok("diff") => raw.diff = Some(value),
                 _ => {}
             }
         }
@@ -64,7 +69,7 @@ impl Query {
         };
         let txn_id = raw.txn_id.map(|id| decode_text(id)?.parse::<TxnId>()).transpose()?;
         let view = if explains || flag("explain", raw.explain)? { Some(View::parse(&raw)?) } else { None };
-        Ok(Self { key, txn_id, view, openapi: flag("openapi", raw.openapi)? })
+        Ok(Self { key, txn_id, view, openapi: flag("openapi", raw.openapi)?, diff: flag("diff", raw.diff)? })
     }
 }
 
@@ -183,6 +188,7 @@ mod tests {
         {
             assert_eq!(query(text).unwrap_err().kind(), Kind::BadRequest, "{text}");
         }
+        assert!(query("diff=yes").is_err());
         assert!(query("explain=true&format=png").is_err());
         assert!(query("explain=true&analyze=1").is_err());
     }
@@ -201,6 +207,12 @@ mod tests {
         assert_eq!(query("explain=true").unwrap().view, view(Format::Text, false));
         assert_eq!(query("explain=true&format=svg&analyze=true").unwrap().view, view(Format::Svg, true));
         assert_eq!(Query::parse("format=dot", Verb::Post, true, 8).unwrap().view, view(Format::Dot, false));
+    }
+
+    #[test]
+    fn the_changes_can_be_asked_for() {
+        assert!(query("diff=true").unwrap().diff);
+        assert!(!query("diff=false").unwrap().diff && !query("key=1").unwrap().diff);
     }
 
     #[test]

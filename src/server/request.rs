@@ -22,15 +22,17 @@ use tracing::{Instrument as _, Span, debug, error, info_span};
 
 use super::auth::{Asked, Chain, Mode, Operation, Permit, Right};
 use super::body::{KeptBody, ReplyBody};
-use super::codec::{Encoding, decode_body, encode_error, encode_reply};
+use super::codec::{Encoding, decode_body, encode_document, encode_error, encode_reply};
+use super::diff::Hypothetical;
 use super::http::Host;
 use super::query::Query;
 use super::routes::{self, Endpoint, Route, Target};
-use super::{docs, openapi, page, replicas, sql};
+use super::watch::Call;
+use super::{arrow, docs, openapi, page, replicas, sql};
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Kernel, Prepared};
-use crate::txn::{Txn, TxnId};
+use crate::txn::{Ended, Txn, TxnId, Watch};
 use crate::value::{Doc, Id, Link, Verb};
 
 /// How far the clock of a client may be ahead of ours, in nanoseconds.
@@ -67,8 +69,9 @@ pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Resu
     let _in_flight = host.metrics.enter();
     let (parts, mut body) = request.into_parts();
     let encoding = Encoding::wanted(&parts.headers);
+    let call = host.observer.request(&parts, started);
 
-    let head = catch_unwind(AssertUnwindSafe(|| Head::read(&host, &parts, started)));
+    let head = catch_unwind(AssertUnwindSafe(|| Head::read(&host, &parts, started, &call)));
     let (result, span) = match head.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(head) => {
             let (id, path) = (head.txn.id, parts.uri.path());
@@ -93,8 +96,10 @@ pub(super) async fn respond(host: Arc<Host>, request: Request<Incoming>) -> Resu
         }
     }
 
+    let error = result.as_ref().err().map(Error::kind);
     let (response, bytes) = to_response(result, encoding, &parts);
     let status = response.status().as_u16();
+    call.end(Ended { error, status: Some(status) });
     let duration = host.clock.now().saturating_duration_since(started);
     host.metrics.reply(&parts.method, status, duration, bytes);
     span.in_scope(|| debug!(status, duration_us = duration.as_micros() as u64, "answered"));
@@ -126,10 +131,12 @@ struct Head {
     txn: Txn,
     /// The page that the request asks for, if it is one for a page.
     page: Option<page::Asked>,
+    /// Whether the rows of the result are asked for as Arrow batches.
+    wants_arrow: bool,
 }
 
 impl Head {
-    fn read(host: &Host, parts: &Parts, started: Instant) -> Result<Self> {
+    fn read(host: &Host, parts: &Parts, started: Instant, call: &Arc<Call>) -> Result<Self> {
         let path = parts.uri.path();
         let verb = verb(&parts.method, path)?;
         let target = Target::parse(path)?;
@@ -144,9 +151,37 @@ impl Head {
         let query = Query::parse(parts.uri.query().unwrap_or_default(), verb, explains, host.limits.json_depth)?;
         let id = transaction(host, query.txn_id)?;
         let forwarded = token.as_ref().map(|token| Arc::clone(token.text()));
-        let txn = Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, access: None };
+        call.of_txn(id);
+        let watch = Some(Arc::clone(call) as Arc<dyn Watch>);
+        let txn = Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, access: None, watch };
         let page = page::Asked::of(parts, verb, &target, &query);
-        Ok(Self { verb, target, query, token, txn, page })
+        let wants_arrow = arrow::is_wanted(&parts.headers) && matches!(verb, Verb::Get | Verb::Post);
+        let head = Self { verb, target, query, token, txn, page, wants_arrow };
+        head.check()?;
+        Ok(head.of_rows())
+    }
+
+    /// Whoever asks what a request would change must not find out by changing it.
+    fn check(&self) -> Result<()> {
+        let shows_changes = matches!(&self.target, Target::Route(route) if route.endpoint == Endpoint::Hypothetical)
+            && self.query.view.is_none()
+            && !self.wants_arrow;
+        match self.query.diff && !shows_changes {
+            true => Err(Error::bad_request(
+                "diff=true is a parameter of /transact/hypothetical alone, whose reply is a document then",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The same request, for rows if it wants rows.
+    fn of_rows(self) -> Self {
+        match self.target {
+            Target::Link(link) if self.wants_arrow && self.query.view.is_none() => {
+                Self { target: Target::Link(arrow::rows_of(link)), ..self }
+            }
+            target => Self { target, ..self },
+        }
     }
 }
 
@@ -257,6 +292,17 @@ async fn answer(
         return Ok(Reply::new(encoding.content_type(), body).keeping(slot));
     }
     let prepared = prepare(&host.kernel, head, headers, &bytes)?;
+    if head.wants_arrow {
+        let rows = arrow::answer(&host.kernel, &txn, &prepared, head.commits());
+        let (content_type, body) = before(deadline, Box::pin(rows)).await?;
+        return Ok(Reply::new(content_type, body).keeping(slot));
+    }
+    if head.query.diff {
+        let (result, diff) = before(deadline, Box::pin(host.kernel.run_with_diff(&txn, &prepared))).await?;
+        let document = Hypothetical { result: &result, diff: &diff };
+        let encode = || encode_document(&document, encoding, host.limits.reply_bytes);
+        return Ok(Reply::new(encoding.content_type(), tokio::task::block_in_place(encode)?).keeping(slot));
+    }
     let state = match head.commits() {
         true => before(deadline, host.kernel.execute(&txn, &prepared)).await?,
         false => before(deadline, host.kernel.run(&txn, &prepared)).await?,

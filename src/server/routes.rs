@@ -58,7 +58,9 @@ pub(super) static ROUTES: &[Route] = &[
         description: "Runs a program and replies with the value of its last step. The body is {\"op\": <program>}, where \
                       a program is a list of steps [name, state], an op definition, or any other state. A step refers to \
                       an earlier one by {\"$name\": []}, and calls a method of it by {\"$name/method\": [argument]}. Steps \
-                      that the last one does not need are not run.",
+                      that the last one does not need are not run. With diff=true the reply is {\"result\": <the value>, \
+                      \"diff\": [{\"table\", \"change\", \"inserted\", \"updated\", \"deleted\", \"truncated\"}]}: what the \
+                      program would change, also in the tables of services, and of those that it would install.",
     },
     Route {
         path: "/explain",
@@ -81,7 +83,9 @@ pub(super) static ROUTES: &[Route] = &[
                       <true to show what would change and change nothing>}. A script is one transaction; BEGIN and COMMIT \
                       may stand around it. The reply is that of its last statement: {\"columns\": [{\"name\", \"type\"}], \
                       \"rows\": […]} for a query, {\"rows_affected\": n} otherwise. With the header \
-                      accept: application/vnd.apache.arrow.stream, the rows of a query are streamed as Arrow batches.",
+                      accept: application/vnd.apache.arrow.stream, the rows of a query are streamed as Arrow batches. The \
+                      schema of the tables of a service is its path with the version, without /service/; a table named \
+                      <table>~records has what the chain of the table recorded, and can only be read.",
     },
     Route {
         path: "/metrics",

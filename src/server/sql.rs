@@ -1,26 +1,19 @@
 //! `POST /sql`: scripts of SQL, and what they result in as JSON or as a stream of Arrow batches.
 
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::ipc::writer::StreamWriter;
-use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
-use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::HeaderMap;
 
-use super::body::{BodyError, ReplyBody};
-use super::codec::rows::{encode_batch, encode_cells, encode_columns};
+use super::arrow::{self, ARROW};
+use super::body::ReplyBody;
+use super::codec::rows::{encode_batch, encode_columns};
+use super::diff::encode_diff;
 use crate::error::{Error, Result};
-use crate::exec::sql::{Outcome, parameters, stream_error, write_error};
+use crate::exec::sql::{Outcome, parameters, stream_error};
 use crate::exec::{Kernel, SqlReply};
 use crate::limits::Limits;
-use crate::storage::{TableChange, TableDiff};
 use crate::txn::Txn;
+use crate::value::Number;
 use crate::value::encode::{Encoder as _, Json};
-use crate::value::{Number, State};
-
-/// The media type of a stream of Arrow batches.
-pub(super) const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// The body of a request.
 struct Request {
@@ -71,7 +64,7 @@ pub(super) async fn answer(
     let reply = kernel.sql(txn, &request.sql, &request.params, request.is_hypothetical).await?;
     let limits = kernel.limits();
     match reply {
-        SqlReply::Done(Outcome::Rows(schema, rows)) if wants_arrow(headers) => stream(schema, rows).await,
+        SqlReply::Done(Outcome::Rows(schema, rows)) if arrow::is_wanted(headers) => arrow::stream(schema, rows).await,
         SqlReply::Done(outcome) => {
             let mut out = Json::with_bytes_max(limits.reply_bytes);
             encode_outcome(outcome, &mut out).await?;
@@ -88,10 +81,6 @@ pub(super) async fn answer(
             finish(out, limits)
         }
     }
-}
-
-fn wants_arrow(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|text| text.contains(ARROW)))
 }
 
 fn finish(out: Json, limits: &Limits) -> Result<(&'static str, ReplyBody)> {
@@ -133,84 +122,4 @@ async fn encode_outcome(outcome: Outcome, out: &mut Json) -> Result<()> {
     }
     out.end_map();
     Ok(())
-}
-
-fn encode_rows<'a>(rows: impl Iterator<Item = &'a Vec<State>>, out: &mut Json) {
-    out.begin_list();
-    for row in rows {
-        out.item();
-        encode_cells(row, out);
-    }
-    out.end_list();
-}
-
-fn encode_diff(diff: &[TableDiff], out: &mut Json) {
-    out.begin_list();
-    for table in diff {
-        out.item();
-        out.begin_map();
-        out.key("table");
-        out.string(&table.name);
-        out.key("change");
-        out.string(match table.change {
-            TableChange::Kept => "kept",
-            TableChange::Created => "created",
-            TableChange::Dropped => "dropped",
-            TableChange::Altered => "altered",
-        });
-        out.key("inserted");
-        encode_rows(table.inserted.iter(), out);
-        out.key("updated");
-        out.begin_list();
-        for (before, after) in &table.updated {
-            out.item();
-            out.begin_map();
-            out.key("before");
-            encode_cells(before, out);
-            out.key("after");
-            encode_cells(after, out);
-            out.end_map();
-        }
-        out.end_list();
-        out.key("deleted");
-        encode_rows(table.deleted.iter(), out);
-        out.key("truncated");
-        out.bool(table.truncated);
-        out.end_map();
-    }
-    out.end_list();
-}
-
-/// The rows as an Arrow IPC stream. The first batch is computed before the reply begins, so that most errors still have a
-/// status; a later one ends the connection.
-async fn stream(schema: SchemaRef, mut rows: SendableRecordBatchStream) -> Result<(&'static str, ReplyBody)> {
-    let first = rows.next().await.transpose().map_err(stream_error)?;
-    let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(write_error)?;
-    if let Some(batch) = first {
-        writer.write(&batch).map_err(write_error)?;
-    }
-    let state = Some((writer, rows));
-    let chunks = futures::stream::unfold(state, |state| async move {
-        let (mut writer, mut rows) = state?;
-        if writer.get_ref().is_empty() {
-            match rows.next().await {
-                Some(Ok(batch)) => {
-                    if let Err(error) = writer.write(&batch) {
-                        return Some((Err(BodyError::from(write_error(error))), None));
-                    }
-                }
-                Some(Err(error)) => return Some((Err(BodyError::from(stream_error(error))), None)),
-                None => {
-                    return match writer.into_inner() {
-                        Ok(rest) => Some((Ok(Bytes::from(rest)), None)),
-                        Err(error) => Some((Err(BodyError::from(write_error(error))), None)),
-                    };
-                }
-            }
-        }
-        let chunk = Bytes::from(std::mem::take(writer.get_mut()));
-        Some((Ok(chunk), Some((writer, rows))))
-    });
-    let chunks: BoxStream<'static, Result<Bytes, BodyError>> = Box::pin(chunks);
-    Ok((ARROW, ReplyBody::Stream(chunks)))
 }

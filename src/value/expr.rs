@@ -180,6 +180,9 @@ pub struct OpDef {
     pub weight: u64,
     /// Whether this names `$self`, the object whose method it belongs to; also in ops within it that are no methods themselves.
     pub uses_self: bool,
+    /// The version of a library, service or set of classes that this was installed with: whoever runs it there does so in its
+    /// name.
+    home: OnceLock<Link>,
     /// What `exec` compiled from this definition, once it was called.
     pub compiled: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -189,7 +192,7 @@ impl OpDef {
     pub fn new(kind: OpKind, steps: Vec<Step>) -> Self {
         let weight = 64 + steps.iter().map(|step| step.expr.weight()).sum::<u64>();
         let uses_self = steps.iter().any(|step| step.expr.uses_self());
-        Self { kind, steps, weight, uses_self, compiled: OnceLock::new() }
+        Self { kind, steps, weight, uses_self, home: OnceLock::new(), compiled: OnceLock::new() }
     }
 
     /// The names that this uses, in the order of their first use, and that are neither its steps nor parameters that its
@@ -200,6 +203,19 @@ impl OpDef {
         self.steps.iter().for_each(|step| step.expr.names(&mut names));
         names.retain(|name| name.as_str() != Id::SELF && seen.insert(name));
         names
+    }
+}
+
+impl OpDef {
+    /// The version that this was installed with, if it was.
+    pub fn home(&self) -> Option<&Link> {
+        self.home.get()
+    }
+
+    /// Says which version this, and each op within it, is installed with. The first time counts.
+    pub fn set_home(&self, home: &Link) {
+        let _ = self.home.set(home.clone());
+        self.steps.iter().for_each(|step| step.expr.set_home(home));
     }
 }
 
@@ -265,6 +281,13 @@ impl Expr {
             Expr::Literal(_) | Expr::Tuple(_) | Expr::Map(..) => {}
         }
         self.children().into_iter().for_each(|child| child.names(names));
+    }
+
+    fn set_home(&self, home: &Link) {
+        if let Expr::Literal(state) = self {
+            state.set_home(home);
+        }
+        self.children().into_iter().for_each(|child| child.set_home(home));
     }
 
     /// Whether this names `$self`. What is given by name to a link is not looked at: the ops there may be methods of the

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, Closure, Collection, Id, Number, Object, OpDef, Stream, Value};
+use super::{Class, Closure, Collection, Id, Link, Number, Object, OpDef, Stream, Value};
 use crate::error::{Error, Result};
 
 /// How deep tuples and maps may nest. Walks over states recurse, so this bounds the stack.
@@ -60,6 +60,17 @@ impl State {
             State::Value(_) => true,
             State::Tuple(tuple) => tuple.items().iter().all(State::is_value),
             _ => false,
+        }
+    }
+
+    /// See [`OpDef::set_home`]; for all ops in this state.
+    pub fn set_home(&self, home: &Link) {
+        match self {
+            State::Op(op) => op.set_home(home),
+            State::Closure(closure) => closure.op.set_home(home),
+            State::Tuple(tuple) => tuple.items().iter().for_each(|item| item.set_home(home)),
+            State::Map(map) => map.values().iter().for_each(|value| value.set_home(home)),
+            State::Value(_) | State::Collection(_) | State::Stream(_) | State::Object(_) => {}
         }
     }
 
@@ -273,8 +284,8 @@ impl From<Id> for State {
     }
 }
 
-impl From<super::Link> for State {
-    fn from(link: super::Link) -> Self {
+impl From<Link> for State {
+    fn from(link: Link) -> Self {
         State::Value(Value::Link(link))
     }
 }

@@ -55,6 +55,17 @@ def install(host, *libraries):
     return libraries[-1]
 
 
+def installing(service, version, *results):
+    """A program that installs a version and then resolves `results`: a Context cannot hold a definition."""
+
+    link = str(item(service))
+    steps = [["i", {link: [version, tc.to_json(service)]}]]
+    for n, result in enumerate(results):
+        before = {"$i": []} if n == 0 else {f"$r{n - 1}": []}
+        steps.append([f"r{n}", {"/state/scalar/ref/after": [before, tc.to_json(result)]}])
+    return steps
+
+
 def crosses(exception, kind, *hops):
     """Require that the stack of an error names `hops`, from the inside out: calls as `POST /path`, steps in words."""
 

@@ -55,8 +55,9 @@ def poll(condition, what, deadline=DEADLINE):
 class HostProcess:
     """One run of the binary."""
 
-    def __init__(self, root, *flags, port=None, defaults=True):
+    def __init__(self, root, *flags, port=None, defaults=True, env=None):
         root = pathlib.Path(root)
+        self.env = {**os.environ, **(env or {})}
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = root / "data"
@@ -86,7 +87,8 @@ class HostProcess:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([binary()] + self.flags, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            command = [binary()] + self.flags
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.env)
 
         try:
             poll(self.answers, f"no answer from {self.url}/healthz")

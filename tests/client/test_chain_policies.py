@@ -46,7 +46,6 @@ ACCEPTED = {
     "compliant by a column": ("compliant", {"owner": "sku"}),
     "compliant by the token": ("compliant", {"owner": "token", "purge_subject": False}),
     "reduce": ("reduce", {"reduce": "pass", "levels": LEVELS}),
-    "reduce the subject too": ("reduce", {"reduce": "pass", "levels": LEVELS, "apply": True}),
 }
 
 
@@ -79,6 +78,7 @@ REFUSED = {
     "a method that writes": {"t": chain("reduce", TABLE, {"reduce": "f", "levels": LEVELS}), "f": WRITE},
     "odd windows": {"t": chain("reduce", TABLE, {"reduce": "p", "levels": [[2, 9], [3, None]]}), "p": PASS},
     "for ever, not last": {"t": chain("reduce", TABLE, {"reduce": "p", "levels": [[1, None], [2, 9]]}), "p": PASS},
+    "not for ever": {"t": chain("reduce", TABLE, {"reduce": "p", "levels": [[1, 9], [2, 9]]}), "p": PASS},
 }
 
 
@@ -86,6 +86,12 @@ REFUSED = {
 def test_faulty_options(host, attributes):
     with pytest.raises(tc.error.BadRequest):
         service(host, attributes)
+
+
+def test_the_subject_is_not_reduced_yet(host):
+    options = {"reduce": "pass", "levels": LEVELS, "apply": True}
+    with pytest.raises(tc.error.NotImplemented):
+        service(host, {"t": chain("reduce", TABLE, options), "pass": PASS})
 
 
 # --- backup -----------------------------------------------------------------------------------------------------
@@ -169,7 +175,6 @@ def test_purge(spawn):
 # --- reduce -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="reductions are not there yet", strict=True)
 def test_old_values_are_reduced(host):
     """What is in the levels together has the same sum at any time, and the raw values go when they are old."""
 
@@ -194,4 +199,57 @@ def test_old_values_are_reduced(host):
     poll(reduced, "the raw values stay")
     assert sum(level(1)) == sum(values)
     same(host.get(link), 16)
+    same(host.get(link + "/chain/verify"), True)
+
+
+def test_levels_above_each_other(spawn):
+    """What was reduced is reduced again, also by another run of the host, and no window is counted twice."""
+
+    process = spawn()
+    host = process.client()
+    options = {"reduce": "total", "levels": [[0.25, 0.25], [0.5, 0.5], [1, None]]}
+    link = service(host, {"n": chain("reduce", 0, options), "total": SUM}) + "/n"
+    for value in (1, 2, 4):
+        host.put(link, None, value)
+    process.stop()
+    host = spawn(port=process.port).client()
+    host.put(link, None, 8)
+
+    def reduced():
+        counts = host.post(link + "/chain/reduce")["reduced"]
+        assert len(counts) == 2
+        levels = [host.get(link + "/chain/level", tc.Int(i)) for i in range(3)]
+        starts = [start for start, _ in levels[2]]
+        assert starts == sorted(set(starts)) and all(start % 1 == 0 for start in starts)
+        sums = [sum(value for _, pairs in level for _, value in pairs) for level in levels]
+        assert sum(sums) == 15
+        return sums == [0, 0, 15]
+
+    poll(reduced, "not all is reduced")
+    same(host.get(link), 8)
+    same(host.get(link + "/chain/verify"), True)
+    with pytest.raises(tc.error.NotFound):
+        host.get(link + "/chain/level", tc.Int(3))
+    with pytest.raises(tc.error.BadRequest):
+        host.post(link + "/chain/reduce", {"level": 1})
+
+
+def test_a_reduction_that_fails_changes_nothing(host):
+    options = {"reduce": "five", "levels": [[0.25, 0.25], [0.5, None]]}
+    five = {O + "post": [["_return", 5]]}
+    link = service(host, {"t": chain("reduce", TABLE, options), "five": five}) + "/t"
+    host.put(link, ["pen"], [3])
+    host.delete(link, ["pen"])
+    recorded = host.get(link + "/chain/level", tc.Int(0))
+    same([pair for _, pairs in recorded for pair in pairs], [[["pen"], [3]], [["pen"], None]])
+
+    def fails():
+        try:
+            assert host.post(link + "/chain/reduce")["reduced"] == [0]
+        except tc.error.BadRequest as error:
+            return error
+
+    assert "/five" in str(poll(fails, "nothing is due"))
+    same(host.get(link + "/chain/level", tc.Int(0)), recorded)
+    same(host.get(link + "/chain/level", tc.Int(1)), [])
     same(host.get(link + "/chain/verify"), True)

@@ -7,7 +7,7 @@ import tinychain as tc
 from tinychain.scalar.ref import Delete, Get, Post, Put
 
 from sample_chains import CHAINS, keeper
-from sample_services import attributes, catalog, fresh, install, item, items, ledger, notes, path, stock, till, units
+from sample_services import attributes, catalog, fresh, install, installing, item, items, ledger, notes, path, stock, till, units
 from stand_in import StandIn
 from support import client_error, error_of, program, same
 
@@ -152,17 +152,6 @@ def test_others_neither_see_it_nor_wait_for_it(spawn):
 
 
 # --- new versions -----------------------------------------------------------------------------------------------
-
-
-def installing(service, version, *results):
-    """A program that installs a version and then resolves `results`: a Context cannot hold a definition."""
-
-    link = str(item(service))
-    steps = [["i", {link: [version, tc.to_json(service)]}]]
-    for n, result in enumerate(results):
-        before = {"$i": []} if n == 0 else {f"$r{n - 1}": []}
-        steps.append([f"r{n}", {"/state/scalar/ref/after": [before, tc.to_json(result)]}])
-    return steps
 
 
 def test_a_new_version_of_a_service(host):

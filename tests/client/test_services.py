@@ -257,3 +257,55 @@ def test_removal_of_a_version(host):
 
     host.install(goods)
     same(host.get(path(goods, "size")), 0)
+
+
+def raw(host, attributes, ns=None):
+    """Install a service that is given as JSON, and return the path of its version."""
+
+    link = f"/service{ns or fresh()}/raw"
+    host.create_namespace(tc.URI(link))
+    assert host.put(link, "1.0.0", {link: attributes}) is None
+    return link + "/1.0.0"
+
+
+def test_a_get_that_writes_is_forgotten_and_never_committed(host):
+    """Also where a POST calls it, whose own writes last."""
+
+    write = {"$self/n": [None, 9]}
+    version = raw(host, {
+        "n": {"/state/chain/block": [0]},
+        "peek": {O + "get": ["key", [["w", write], ["_return", {"/state/scalar/ref/after": [{"$w": []}, {"$self/n": []}]}]]]},
+        "poke": {O + "post": [["_return", {"$self/peek": [None]}]]},
+    })
+    same(host.get(version + "/peek"), 9)
+    same(host.get(version + "/n"), 0)
+    with pytest.raises(tc.error.MethodNotAllowed):
+        host.post(version + "/poke")
+    same(host.get(version + "/n"), 0)
+    same(host.hypothetical([["r", {version + "/poke": {}}]]), 9)
+    same(host.get(version + "/n"), 0)
+
+
+def test_a_chain_of_nothing(host):
+    version = raw(host, {"n": {"/state/chain/block": [None]}})
+    same(host.get(version + "/n"), None)
+    host.put(version + "/n", None, "x")
+    same(host.get(version + "/n"), "x")
+    with pytest.raises(tc.error.BadRequest):
+        host.delete(version + "/n", "foo")
+    same(host.get(version + "/n"), "x")
+    host.delete(version + "/n")
+    same(host.get(version + "/n"), None)
+    same(host.get(version + "/n/chain/verify"), True)
+
+
+def test_names_that_belong_to_the_host(host):
+    for parent, name in (("/service", "sql"), ("/lib", "replicas")):
+        with pytest.raises(tc.error.BadRequest):
+            host.put(parent, name, False)
+
+
+@pytest.mark.parametrize("modes", [{"n": 512}, {"n": "x"}, {"nope": 504}], ids=str)
+def test_faulty_modes(host, modes):
+    with pytest.raises(tc.error.BadRequest):
+        raw(host, {"n": {"/state/chain/sync": [0]}, "modes": modes})

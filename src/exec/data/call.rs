@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{DataCall, Worker};
-use crate::chain::record;
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
@@ -27,13 +26,10 @@ impl Worker<'_> {
                 self.method(&collection, &path, &shape, &args).await.map(Invocation::Done)
             }
             DataCall::WriteAll { collection, args } => self.write_all(&collection, &args).await.map(Invocation::Done),
-            DataCall::Path { link, shape, args, caller } => match Class::at(class_path(&link)) {
+            DataCall::Path { link, shape, args } => match Class::at(class_path(&link)) {
                 Some(Class::BTree) => self.construct(Kind::BTree, &shape, &args).await.map(Invocation::Done),
                 Some(Class::Table) => self.construct(Kind::Table, &shape, &args).await.map(Invocation::Done),
-                _ => {
-                    self.check_access(&link, &shape, caller.as_deref())?;
-                    self.cluster(&link, &shape, args).await
-                }
+                _ => self.cluster(&link, &shape, args).await,
             },
         }
     }
@@ -58,6 +54,7 @@ impl Worker<'_> {
 
     /// Puts rows to a collection: each pair of `args` is a key and a value.
     async fn write_all(&self, collection: &Collection, args: &[State]) -> Result<State> {
+        self.check_write(&collection.table)?;
         let mut rows = Vec::with_capacity(args.len() / 2);
         for pair in args.chunks_exact(2) {
             match plan(collection, None, &Shape::Put, pair)? {
@@ -136,11 +133,8 @@ impl Worker<'_> {
     /// Performs what a call of `collection` asks for.
     async fn act(&self, collection: &Collection, action: Action) -> Result<State> {
         let (txn, table) = (self.txn(), &collection.table);
-        if action.is_write() && record::is_path(&table.name) {
-            return Err(Error::method_not_allowed(format!(
-                "{} is what a chain keeps, and cannot be changed",
-                table.name
-            )));
+        if action.is_write() {
+            self.check_write(table)?;
         }
         match action {
             Action::Done(state) => return Ok(state),

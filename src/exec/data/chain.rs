@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Worker;
 use super::cluster::unsupported;
@@ -15,7 +15,7 @@ use crate::chain::record::{self, value_key, value_row};
 use crate::chain::replay::replay;
 use crate::chain::{ChainDef, Kind, Subject};
 use crate::compiler::methods::Shape;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::exec::call::{Invocation, invoke};
 use crate::exec::unit::Site;
 use crate::storage::Transaction;
@@ -24,7 +24,7 @@ use crate::value::collection::{Bound, Condition, View};
 use crate::value::{Collection, Id, Link, Map, Object, State, Table, Tuple, Value, cast};
 
 /// The segment below which a chain itself is found, rather than what it records.
-const CHAIN: &str = "chain";
+pub(super) const CHAIN: &str = "chain";
 
 /// The chains with records that a transaction has used, by the paths of what they record.
 #[derive(Debug, Default)]
@@ -115,6 +115,10 @@ impl OpenBlocks {
             }
             match self.close_due(txn, &subject, &chain, opened_before).await {
                 Ok(()) => jobs.push(Job::new(txn, &subject, &chain)),
+                // Somebody else has closed it, or appended to it.
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    debug!(chain = %subject.name, "a block is closed by another");
+                }
                 Err(error) => warn!(chain = %subject.name, %error, "cannot close a block"),
             }
         }
@@ -172,10 +176,13 @@ impl Worker<'_> {
                 self.set(&subject, initial, value).await?;
                 Ok(Invocation::Done(State::NONE))
             }
-            (Shape::Put, [], _) => Err(Error::bad_request(format!("{} is a value, which has no keys", subject.name))),
-            (Shape::Delete, [], _) => {
+            (Shape::Delete, [], [key]) if key.is_none() => {
+                self.check_write(&subject)?;
                 self.txn().delete(&subject, &[value_key()]).await?;
                 Ok(Invocation::Done(State::NONE))
+            }
+            (Shape::Put | Shape::Delete, [], _) => {
+                Err(Error::bad_request(format!("{} is a value, which has no keys", subject.name)))
             }
             (shape, rest, _) => {
                 let value = self.value(&subject).await?;
@@ -192,6 +199,7 @@ impl Worker<'_> {
 
     /// Sets the value that a table holds, which keeps the class that it had at first.
     async fn set(&self, table: &Table, initial: &State, value: &State) -> Result<()> {
+        self.check_write(table)?;
         let value = match initial {
             State::Value(Value::None) => value.clone(),
             initial => cast::cast(value, initial.class())?,
@@ -331,11 +339,12 @@ pub(super) fn txn_id(state: &State) -> Result<TxnId> {
     }
 }
 
-fn ordinal(key: &State) -> Result<u64> {
+/// The number of a block or a level.
+pub(super) fn ordinal(key: &State) -> Result<u64> {
     let number = match key {
         State::Value(Value::Number(number)) => crate::value::number::cast::to_integer(*number),
         _ => None,
     };
     let number = number.and_then(|number| u64::try_from(number).ok());
-    number.ok_or_else(|| Error::bad_request("expected the number of a block, counted from 0"))
+    number.ok_or_else(|| Error::bad_request("expected the number of a block or a level, counted from 0"))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Worker;
+use super::chain::CHAIN;
 use crate::chain::ChainDef;
 use crate::cluster::Description;
 use crate::cluster::definition::{Definition, Member};
@@ -10,7 +11,7 @@ use crate::cluster::install::Installer;
 use crate::cluster::registry::{Entry, Registry};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
-use crate::exec::call::{Endpoint, Invocation};
+use crate::exec::call::Invocation;
 use crate::exec::object::{Method, call_attribute, construct};
 use crate::exec::sql;
 use crate::value::doc::Quoted;
@@ -20,31 +21,34 @@ use crate::value::{Doc, Id, Link, Map, Root, State, Table, Tuple, Value, Version
 impl Worker<'_> {
     /// Performs a call of a path.
     pub(super) async fn cluster(&self, link: &Link, shape: &Shape, args: Vec<State>) -> Result<Invocation> {
-        if sql::owns(link) {
-            return self.service(link, shape, &args).await.map(Invocation::Done);
-        }
-        let Some(at) = link.version_at() else { return self.node(link, shape, args).await.map(Invocation::Done) };
-        let (version, rest) = link.path().split_at(at + 1);
-        let definition = self.registry().version(&Link::local(version)).await?;
-        let Some(definition) = definition else { return Err(self.missing(link).await?) };
-        match rest {
+        let version = match link.version_at() {
+            Some(at) if !sql::owns(&link.path_text()) => Link::local(&link.path()[..=at]),
+            version => {
+                self.check_access(link, shape, None)?;
+                return match version {
+                    Some(_) => self.service(link, shape, &args).await.map(Invocation::Done),
+                    None => self.node(link, shape, args).await.map(Invocation::Done),
+                };
+            }
+        };
+        let Some(definition) = self.registry().version(&version).await? else { return Err(self.missing(link).await?) };
+        self.check_access(link, shape, Some(&definition))?;
+        match &link.path()[version.path().len()..] {
             [] => self.version(&definition, shape, &args).await.map(Invocation::Done),
             [name, rest @ ..] => self.member(&definition, (name, rest), shape, args).await,
         }
     }
 
-    /// Checks that whoever makes the request may make this call. What a service does with its own state is up to the service.
-    pub(super) fn check_access(&self, link: &Link, shape: &Shape, caller: Option<&Endpoint>) -> Result<()> {
+    /// Checks that this call may be made. What a service does with its own state is up to the service; but what a chain deletes
+    /// for good is not.
+    fn check_access(&self, link: &Link, shape: &Shape, definition: Option<&Definition>) -> Result<()> {
         let Some(access) = &self.session.access else { return Ok(()) };
-        let version = |link: &Link| link.version_at().map(|at| link.path()[..=at].to_vec());
-        let is_own = |caller: &Endpoint| {
-            caller.link.root() == Some(Root::Service)
-                && version(&caller.link).is_some_and(|own| Some(own) == version(link))
-        };
-        if caller.is_some_and(is_own) {
+        let below = definition.map_or(&[] as &[Id], |definition| &link.path()[definition.link.path().len()..]);
+        let deletes = matches!(below, [_, chain, _] if chain.as_str() == CHAIN) && matches!(shape, Shape::Post(_));
+        if !deletes && definition.is_some_and(|definition| self.caller.home.as_ref() == Some(&definition.link)) {
             return Ok(());
         }
-        access.check(shape.verb(), link.path())
+        access.check(shape.verb(), link.path(), definition.and_then(|definition| definition.mode_of(below)))
     }
 
     fn registry(&self) -> Registry<'_> {
@@ -59,8 +63,14 @@ impl Worker<'_> {
     async fn node(&self, link: &Link, shape: &Shape, args: Vec<State>) -> Result<State> {
         match (shape, args.as_slice()) {
             (Shape::Get, [key]) => self.read_node(link, key).await,
-            (Shape::Put, [key, value]) => self.installer().put(link, key, value).await.map(|()| State::NONE),
-            (Shape::Delete, [key]) => self.installer().delete(link, key).await.map(|()| State::NONE),
+            (Shape::Put, [key, value]) => {
+                self.check_lasting()?;
+                self.installer().put(link, key, value).await.map(|()| State::NONE)
+            }
+            (Shape::Delete, [key]) => {
+                self.check_lasting()?;
+                self.installer().delete(link, key).await.map(|()| State::NONE)
+            }
             _ => Err(unsupported(link, shape)),
         }
     }
@@ -178,9 +188,7 @@ impl Worker<'_> {
         let path = definition.subject_path(name);
         let table = self.txn().table(&path).await?;
         let table = table.ok_or_else(|| Error::internal(format!("what {path} records is lost")))?;
-        if chain.kind.has_records() {
-            self.session.chains.track(&table, chain);
-        }
+        self.session.track(&table, chain);
         Ok(table)
     }
 
@@ -206,7 +214,10 @@ impl Worker<'_> {
             }
             Member::Chain(chain) => {
                 let subject = self.subject(definition, name, chain).await?;
-                self.chain((chain, subject), rest, shape, args).await
+                match self.reduction(definition, (chain, &subject), rest, shape)? {
+                    Some(reduction) => Ok(reduction),
+                    None => self.chain((chain, subject), rest, shape, args).await,
+                }
             }
             Member::Class(_) => {
                 let class = self.registry().class(&link).await?;

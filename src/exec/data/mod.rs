@@ -2,16 +2,20 @@
 //!
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
-//! [`chain`] what chains keep, with [`policy`] for what only some of them do and [`upkeep`] for what they do after a
-//! commit; [`read`] finds the rows of views, [`reader`] the items of streams.
+//! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
+//! [`upkeep`] for what they do after a commit; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
+//! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
+mod batches;
 mod call;
 mod chain;
 mod cluster;
 mod policy;
 mod read;
 mod reader;
+mod reduce;
 mod upkeep;
+mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,17 +27,19 @@ use parking_lot::Mutex;
 pub(super) use chain::OpenBlocks;
 use chain::Tracked;
 pub(super) use reader::{Reader, Received};
+pub(super) use reduce::Reducer;
 use upkeep::Job;
 
-use super::call::{Endpoint, Invocation};
+use super::call::{Caller, Invocation};
 use super::relation::Engine;
 use super::sql::{Outcome, Plans};
-use crate::cluster::Description;
+use crate::chain::record;
+use crate::cluster::{Description, registry};
 use crate::compiler::methods::Shape;
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::storage::{Store, TableDiff, Transaction};
-use crate::txn::{Access, Txn};
+use crate::txn::{Access, Txn, Watch};
 use crate::value::{Collection, Id, Link, Map, State, Tuple};
 
 /// What a script of SQL is answered with.
@@ -52,13 +58,7 @@ pub(super) enum DataCall {
     /// Of a collection, with the rows that are put to it: key and value of each.
     WriteAll { collection: Arc<Collection>, args: Vec<State> },
     /// Of a path of this host.
-    Path {
-        link: Link,
-        shape: Shape,
-        args: Vec<State>,
-        /// The method that makes the call, if one does.
-        caller: Option<Arc<Endpoint>>,
-    },
+    Path { link: Link, shape: Shape, args: Vec<State> },
 }
 
 /// A transaction, from the first request for rows to the commit.
@@ -73,12 +73,16 @@ pub struct Session {
     open_blocks: Arc<OpenBlocks>,
     /// What the request may call.
     access: Option<Arc<dyn Access>>,
+    /// What watches the calls that it makes.
+    watch: Option<Arc<dyn Watch>>,
     /// What is to be done once the transaction is committed.
     jobs: Mutex<Vec<Job>>,
     /// Nodes that the graph of an op may have which is installed.
     nodes_max: usize,
     /// Whether another host was called.
     was_told: AtomicBool,
+    /// Whether what is written is to be committed.
+    commits: AtomicBool,
 }
 
 impl std::fmt::Debug for Session {
@@ -106,9 +110,11 @@ impl Session {
             chains: Tracked::default(),
             open_blocks: Arc::clone(open_blocks),
             access: txn.access.clone(),
+            watch: txn.watch.clone(),
             jobs: Mutex::default(),
             nodes_max: limits.graph_nodes,
             was_told: AtomicBool::new(false),
+            commits: AtomicBool::new(false),
         })
     }
 
@@ -127,6 +133,20 @@ impl Session {
     /// Notes that another host is called, so that the request cannot be run a second time unnoticed.
     pub(super) fn tell(&self) {
         self.was_told.store(true, Ordering::Relaxed);
+    }
+
+    /// What watches the calls that the request makes, if anything does.
+    pub(super) fn watch(&self) -> Option<&Arc<dyn Watch>> {
+        self.watch.as_ref()
+    }
+
+    /// Says that what is written is to be committed.
+    pub(super) fn will_commit(&self) {
+        self.commits.store(true, Ordering::Relaxed);
+    }
+
+    fn commits(&self) -> bool {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Whether another host was called.
@@ -154,6 +174,16 @@ impl Session {
         Ok(())
     }
 
+    /// Begins to do what chains had not finished when the host stopped.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub async fn resume(&self) -> Result<()> {
+        let jobs = upkeep::unfinished(&self.txn).await?;
+        self.open_blocks.upkeep().start(&self.store, jobs);
+        Ok(())
+    }
+
     /// Has something done for a chain once the transaction is committed.
     fn upkeep_after(&self, job: Job) {
         self.jobs.lock().push(job);
@@ -169,10 +199,21 @@ impl Session {
     pub(super) fn call(
         self: &Arc<Self>,
         call: DataCall,
+        caller: Caller,
         notes: Option<Arc<Notes>>,
     ) -> BoxFuture<'static, Result<Invocation>> {
         let session = Arc::clone(self);
-        async move { Worker { session: &session, notes: notes.as_deref() }.perform(call).await }.boxed()
+        async move { Worker { session: &session, caller, notes: notes.as_deref() }.perform(call).await }.boxed()
+    }
+
+    /// What the transaction would change in the tables that others can read and write: of each up to `rows_max` rows.
+    ///
+    /// # Errors
+    /// As [`Transaction::diff`].
+    pub(super) async fn diff(&self, rows_max: usize) -> Result<Vec<TableDiff>> {
+        let mut diff = self.txn.diff(rows_max).await?;
+        diff.retain(|table| !registry::owns(&table.name) && !record::is_path(&table.name));
+        Ok(diff)
     }
 
     /// What is at the path of a directory, an item or a version.
@@ -180,7 +221,7 @@ impl Session {
     /// # Errors
     /// `NotFound` if there is nothing, `BadRequest` below a version.
     pub(super) async fn describe(&self, link: &Link) -> Result<Description> {
-        Worker { session: self, notes: None }.describe(link).await
+        Worker::of(self).describe(link).await
     }
 
     /// `state` with the rows of the collections in it.
@@ -199,7 +240,7 @@ impl Session {
         async move {
             Ok(match state {
                 State::Collection(collection) => {
-                    let worker = Worker { session: self, notes: None };
+                    let worker = Worker::of(self);
                     let rows = read::tuples(worker.read(&collection, *left).await?)?;
                     let filled = Collection { rows: Some(rows), ..collection.as_ref().clone() };
                     *left = left.saturating_sub(filled.weight());
@@ -239,7 +280,16 @@ pub(super) type Notes = Mutex<Vec<String>>;
 /// Performs one call.
 struct Worker<'a> {
     session: &'a Session,
+    /// Who makes it.
+    caller: Caller,
     notes: Option<&'a Notes>,
+}
+
+impl<'a> Worker<'a> {
+    /// One for what a request does itself.
+    fn of(session: &'a Session) -> Self {
+        Self { session, caller: Caller::default(), notes: None }
+    }
 }
 
 impl Worker<'_> {

@@ -1,13 +1,15 @@
-//! What only chains of some kinds are asked for: to delete what is old, or what there is of a user.
+//! What only chains of some kinds are asked for: to delete what is old, or what there is of a user; and for what was
+//! reduced.
 
 use std::sync::Arc;
 
 use super::Worker;
-use super::chain::{refused, txn_id};
+use super::chain::{ordinal, refused, txn_id};
+use super::reduce::levels;
 use super::upkeep::Job;
 use crate::chain::block::Blocks;
 use crate::chain::compliant::{Owners, Purge};
-use crate::chain::policy::Backup;
+use crate::chain::policy::{Backup, Owner};
 use crate::chain::{ChainDef, Kind};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
@@ -26,12 +28,20 @@ impl Worker<'_> {
         shape: &Shape,
         args: &[State],
     ) -> Result<Option<State>> {
+        if let Shape::Post(_) = shape {
+            self.check_lasting()?;
+        }
         let reply = match (&chain.kind, name, shape, args) {
             (Kind::Backup(backup), "compact", Shape::Post(names), args) => {
                 let before = parameter(names, args, "before")?.map(txn_id).transpose()?;
                 self.compact((chain, subject), backup, before).await?
             }
-            (Kind::Compliant(_), "purge", Shape::Post(names), args) => {
+            (Kind::Compliant(compliant), "purge", Shape::Post(names), args) => {
+                if compliant.owner == Owner::Token {
+                    let message =
+                        "this host does not note yet whose token a write came with, and so cannot purge anybody";
+                    return Err(Error::not_implemented(message));
+                }
                 let missing = || Error::bad_request("expected the parameter owner: the id of a user");
                 let owner = parameter(names, args, "owner")?.ok_or_else(missing)?;
                 self.purge((chain, subject), owner).await?
@@ -43,7 +53,13 @@ impl Worker<'_> {
                 let held = owners.held(&owners.named(owner)?).await?;
                 map([("records", held.records.into()), ("rows", held.rows.into())])?
             }
-            (Kind::Backup(_), "compact", ..) | (Kind::Compliant(_), "purge" | "purges" | "owner", ..) => {
+            (Kind::Reduce(_), "level", Shape::Get, [level]) => {
+                let blocks = Blocks::open(self.txn(), chain, subject).await?;
+                Box::pin(levels(&blocks).await?.form(ordinal(level)?)).await?
+            }
+            (Kind::Backup(_), "compact", ..)
+            | (Kind::Compliant(_), "purge" | "purges" | "owner", ..)
+            | (Kind::Reduce(_), "reduce" | "level", ..) => {
                 return Err(refused(subject, &[name.parse()?], shape)?);
             }
             _ => return Ok(None),

@@ -98,7 +98,7 @@ impl Reader {
     }
 
     fn worker(&self) -> Worker<'_> {
-        Worker { session: &self.session, notes: self.notes.as_deref() }
+        Worker { notes: self.notes.as_deref(), ..Worker::of(&self.session) }
     }
 
     fn schema(&self) -> Arc<Schema> {

@@ -1,28 +1,38 @@
 //! What is done for chains after a commit: what is old is deleted, and what was deleted is erased from files.
 //!
 //! Nobody waits for that. It takes longer than a request may, because files cannot be deleted while anybody reads them,
-//! which the very request does that asked for it. What fails is noted by the chain ([`Erasure`]) and tried again with
-//! the next job of that chain.
+//! which the very request does that asked for it. What fails, as others write meanwhile, is tried again; the chain notes what
+//! is not done ([`Erasure`]), so that it is also tried when the host starts ([`unfinished`]).
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tracing::warn;
+use tokio::time::sleep;
+use tracing::{debug, warn};
 
 use crate::chain::block::Blocks;
 use crate::chain::erasure::Erasure;
 use crate::chain::{ChainDef, Kind};
-use crate::error::Result;
+use crate::cluster::{Entry, Registry};
+use crate::error::{Kind as ErrorKind, Result};
 use crate::storage::{Store, Transaction};
-use crate::value::Table;
+use crate::value::{Link, Root, Table};
+
+/// Times that a job is tried.
+const ATTEMPTS_MAX: u32 = 12;
+/// How long a job waits after it has failed for the first time; each time twice as long.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a chain that deletes what is old is left alone, at least and at most.
+const IDLE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3600));
 
 /// What is to be done for one chain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Job {
     /// It only begets others: to use it would keep files from being deleted.
-    txn: Transaction,
+    txn: Arc<Transaction>,
     subject: Arc<Table>,
     chain: Arc<ChainDef>,
 }
@@ -32,22 +42,38 @@ pub(super) struct Job {
 pub(super) struct Upkeep {
     /// The chains whose jobs have not begun.
     waiting: Mutex<HashSet<Arc<str>>>,
+    /// The chains that are looked at again later.
+    armed: Mutex<HashSet<Arc<str>>>,
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Job {
     /// What is to be done after `txn`.
     pub fn new(txn: &Transaction, subject: &Arc<Table>, chain: &Arc<ChainDef>) -> Self {
-        Self { txn: txn.successor(), subject: Arc::clone(subject), chain: Arc::clone(chain) }
+        Self { txn: Arc::new(txn.successor()), subject: Arc::clone(subject), chain: Arc::clone(chain) }
     }
 
     async fn run(&self, store: &Store) -> Result<()> {
-        self.compact().await?;
-        let Some(erasure) = self.pending().await? else { return Ok(()) };
-        store.scrub(erasure.trees()).await?;
-        let txn = self.txn.successor();
-        erasure.done(&txn).await?;
-        txn.commit().await.map(|_| ())
+        // Whatever comes of that, what was deleted before is to be erased.
+        let compacted = self.compact().await;
+        if let Some(erasure) = self.pending().await? {
+            store.scrub(erasure.trees()).await?;
+            let txn = self.txn.successor();
+            erasure.done(&txn).await?;
+            txn.commit().await?;
+        }
+        compacted
+    }
+
+    /// When the chain is to be looked at again, because what it has will be old by then.
+    fn again_after(&self) -> Option<Duration> {
+        let Kind::Backup(backup) = &self.chain.kind else { return None };
+        Some(Duration::try_from_secs_f64(backup.block_age).unwrap_or(IDLE.1).clamp(IDLE.0, IDLE.1))
+    }
+
+    /// Whether the chain is still there.
+    async fn is_installed(&self) -> Result<bool> {
+        Ok(self.txn.successor().table(&self.subject.name).await?.as_ref() == Some(&self.subject))
     }
 
     /// Deletes the blocks that are old.
@@ -71,6 +97,7 @@ impl Upkeep {
         // Without a runtime there is nobody to do them; what they are about is noted.
         let Ok(runtime) = Handle::try_current() else { return };
         for job in jobs {
+            self.arm(store, job.clone());
             if self.waiting.lock().insert(Arc::clone(&job.subject.name)) {
                 let (upkeep, store) = (Arc::clone(self), Arc::clone(store));
                 drop(runtime.spawn(async move { upkeep.perform(&job, &store).await }));
@@ -82,8 +109,59 @@ impl Upkeep {
         let _turn = self.turn.lock().await;
         // What is deleted from here on may not be seen by this job, and needs another.
         self.waiting.lock().remove(&job.subject.name);
-        if let Err(error) = job.run(store).await {
-            warn!(chain = %job.subject.name, %error, "cannot erase what was deleted; it will be tried again");
+        let mut pause = PAUSE;
+        for attempt in 1..=ATTEMPTS_MAX {
+            match job.run(store).await {
+                Ok(()) => return,
+                Err(error) if attempt == ATTEMPTS_MAX || error.kind() == ErrorKind::NotFound => {
+                    return warn!(chain = %job.subject.name, %error, "cannot erase what was deleted");
+                }
+                Err(error) => debug!(chain = %job.subject.name, %error, attempt, "erases later what was deleted"),
+            }
+            sleep(pause).await;
+            pause *= 2;
         }
     }
+
+    /// Looks at a chain again when what it has is old, as long as it is there.
+    fn arm(self: &Arc<Self>, store: &Arc<Store>, job: Job) {
+        let Some(pause) = job.again_after() else { return };
+        if !self.armed.lock().insert(Arc::clone(&job.subject.name)) {
+            return;
+        }
+        let (upkeep, store) = (Arc::clone(self), Arc::clone(store));
+        drop(tokio::spawn(async move {
+            while matches!(job.is_installed().await, Ok(true)) {
+                sleep(pause).await;
+                upkeep.perform(&job, &store).await;
+            }
+            upkeep.armed.lock().remove(&job.subject.name);
+        }));
+    }
+}
+
+/// What is to be done when a host starts: for every chain that deletes something, what it may not have finished.
+///
+/// # Errors
+/// As [`Transaction::scan`].
+pub(super) async fn unfinished(txn: &Transaction) -> Result<Vec<Job>> {
+    let (registry, mut jobs) = (Registry::new(txn), Vec::new());
+    let mut paths = vec![Link::local([Root::Service.name().parse()?])];
+    while let Some(path) = paths.pop() {
+        for (name, entry) in registry.children(&path.path_text()).await? {
+            let below = path.join(&[name.parse()?]);
+            let Entry::Version(_) = entry else {
+                paths.push(below);
+                continue;
+            };
+            let Some(definition) = registry.version(&below).await? else { continue };
+            for (name, chain) in definition.chains() {
+                let deletes = matches!(chain.kind, Kind::Backup(_) | Kind::Compliant(_) | Kind::Reduce(_));
+                if deletes && let Some(subject) = txn.table(&definition.subject_path(name)).await? {
+                    jobs.push(Job::new(txn, &subject, chain));
+                }
+            }
+        }
+    }
+    Ok(jobs)
 }

@@ -196,7 +196,9 @@ fn view_plan(collection: &Collection, access: &Access) -> Result<LogicalPlan> {
     if let Some(limit) = view.limit {
         plan = plan.limit(0, Some(usize::try_from(limit).unwrap_or(usize::MAX))).map_err(internal)?;
     }
-    if let Some(columns) = &view.columns {
+    // SQL may have declared the columns in another order than rows are stored in.
+    let stored = || (!schema.columns.is_sorted_by_key(|column| column.ordinal)).then(|| schema.primary_columns());
+    if let Some(columns) = view.columns.clone().or_else(stored) {
         plan = plan.project(columns.iter().map(|position| column(schema, *position))).map_err(internal)?;
     }
     plan.build().map_err(internal)

@@ -58,7 +58,7 @@ async fn of_insert(script: &Script<'_>, insert: &ast::Insert) -> Result<Statemen
     let Some(OnInsert::OnConflict(OnConflict { conflict_target, action })) = &insert.on else {
         return Err(unsupported("ON DUPLICATE KEY"));
     };
-    let table = script.table(name).await?;
+    let table = script.target(name).await?;
     check_target(&table, conflict_target.as_ref())?;
     let columns: Vec<String> = match insert.columns.is_empty() {
         true => declared(&table).iter().map(|column| column.name.to_string()).collect(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::ast::{
     self, AlterTableOperation, ColumnDef, ColumnOption, Ident, IndexColumn, NullsDistinctOption, ObjectName,
     ObjectType, TableConstraint,
@@ -9,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use futures::StreamExt as _;
 
 use super::Script;
-use super::catalog::{CATALOG, SCHEMA, name_of, path_of, prefix};
+use super::catalog::{find, is_version, name_of, path_of, path_to, prefix};
 use super::types::{class_of, declared, of_result};
 use crate::error::{Error, Kind, Result};
 use crate::exec::relation::error::internal;
@@ -18,14 +19,28 @@ use crate::value::cell::cast_cell;
 use crate::value::schema::{self, Column, Index, Schema};
 use crate::value::{Id, State, Table};
 
-/// The name of a table without its schema, which must be the one there is.
-pub(super) fn table_name(name: &ObjectName) -> Result<String> {
+/// What a statement names, with the schema if it says one.
+pub(super) fn reference(name: &ObjectName) -> Result<TableReference> {
     let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(normalized).collect();
-    match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [table] => Ok((*table).to_string()),
-        [SCHEMA, table] | [CATALOG, SCHEMA, table] => Ok((*table).to_string()),
-        [schema, _] => Err(Error::bad_request(format!("there is no schema {schema} that a table could be in"))),
+    match parts.as_slice() {
+        [table] => Ok(TableReference::bare(table.as_str())),
+        [schema, table] => Ok(TableReference::partial(schema.as_str(), table.as_str())),
+        [catalog, schema, table] => Ok(TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())),
         _ => Err(Error::bad_request(format!("{name} is not the name of a table"))),
+    }
+}
+
+/// The name of a table that SQL may make and change: not one of a service.
+///
+/// # Errors
+/// `BadRequest` for a table of another schema than that of SQL.
+pub(super) fn table_name(name: &ObjectName) -> Result<String> {
+    let reference = reference(name)?;
+    match reference.schema() {
+        Some(schema) if is_version(schema) => Err(Error::bad_request(format!(
+            "{name} belongs to a service, whose tables are those that it was installed with"
+        ))),
+        _ => path_to(&reference).map(|_| reference.table().to_string()),
     }
 }
 
@@ -246,11 +261,9 @@ impl Script<'_> {
         Ok(true)
     }
 
-    /// The table of that name.
-    pub(super) async fn table(&self, name: &ObjectName) -> Result<Arc<Table>> {
-        let name = table_name(name)?;
-        let table = self.txn().table(&path_of(&name)).await?;
-        table.ok_or_else(|| Error::not_found(format!("table {name}")))
+    /// The table of that name, which SQL may change.
+    async fn table(&self, name: &ObjectName) -> Result<Arc<Table>> {
+        find(self.txn(), &TableReference::bare(table_name(name)?)).await
     }
 }
 

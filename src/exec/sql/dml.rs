@@ -11,9 +11,10 @@ use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuild
 use datafusion::sql::sqlparser::ast::{self, Statement, TableObject};
 
 use super::Script;
-use super::catalog::path_of;
+use super::catalog::find;
 use super::computation::Compiler;
 use super::constants::Constants;
+use super::ddl;
 use super::lookup::{LOOKUP_ROWS_MAX, Lookup, condition_on};
 use super::merge::{self, Clause, OLD};
 use super::plans::{self, Planned, Used};
@@ -47,9 +48,7 @@ impl Script<'_> {
             Some(LogicalPlan::Dml(unbound)) => Some(unbound),
             _ => None,
         };
-        let name = bound.table_name.table().to_string();
-        let table = self.txn().table(&path_of(&name)).await?;
-        let table = table.ok_or_else(|| Error::not_found(format!("table {name}")))?;
+        let table = find(self.txn(), &bound.table_name).await?;
         let change = Change { table, bound, unbound, skips, listed };
         if let Some(written) = self.write_directly(&planned, &change, is_alone).await? {
             return Ok(written);
@@ -93,13 +92,33 @@ impl Script<'_> {
         Ok(written)
     }
 
+    /// Deletes all rows of tables.
+    pub(super) async fn truncate(&self, truncate: &ast::Truncate) -> Result<()> {
+        for target in &truncate.table_names {
+            match self.target(&target.name).await {
+                Ok(table) => {
+                    self.session.will_write(&table).await?;
+                    self.txn().clear(&table).await?;
+                }
+                Err(error) if truncate.if_exists && error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The table whose rows a statement writes.
+    pub(super) async fn target(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
+        find(self.txn(), &ddl::reference(name)?).await
+    }
+
     /// The columns that an INSERT gives values for, in the order in which it does.
     async fn listed(&self, insert: &ast::Insert) -> Result<Vec<String>> {
         if !insert.columns.is_empty() {
             return Ok(insert.columns.iter().map(ToString::to_string).collect());
         }
         let TableObject::TableName(name) = &insert.table else { return Ok(vec![]) };
-        let table = self.table(name).await?;
+        let table = self.target(name).await?;
         Ok(declared(&table).into_iter().map(|column| column.name.to_string()).collect())
     }
 

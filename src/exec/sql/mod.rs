@@ -71,7 +71,7 @@ impl Outcome {
             batches.push(batch);
             if bytes > bytes_max {
                 return Err(Error::too_large(format!(
-                    "the rows of a script that writes take more than {bytes_max} bytes"
+                    "the rows that a request which writes is answered with take more than {bytes_max} bytes"
                 )));
             }
         }
@@ -252,18 +252,7 @@ impl Script<'_> {
             Statement::Drop { object_type, names, if_exists, .. } => {
                 self.drop(object_type, &names, if_exists).await.map(|()| Outcome::Affected(0))
             }
-            Statement::Truncate(truncate) => {
-                for target in &truncate.table_names {
-                    if truncate.if_exists
-                        && self.txn().table(&catalog::path_of(&ddl::table_name(&target.name)?)).await?.is_none()
-                    {
-                        continue;
-                    }
-                    let table = self.table(&target.name).await?;
-                    self.txn().clear(&table).await?;
-                }
-                Ok(Outcome::Affected(0))
-            }
+            Statement::Truncate(truncate) => self.truncate(&truncate).await.map(|()| Outcome::Affected(0)),
             statement @ (Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_)) => {
                 Box::pin(self.write(statement, is_alone)).await.map(Outcome::Affected)
             }

@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::catalog::{CATALOG, Catalogs, SCHEMA, Tables};
+use super::catalog::{CATALOG, Catalogs, INFORMATION, SCHEMA, Tables, find};
 use super::constants::Constants;
 use super::lookup::Lookup;
 use super::read::KeyedRead;
@@ -223,7 +223,7 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     (defaults.default_catalog, defaults.default_schema) = (CATALOG.into(), SCHEMA.into());
     let statement = Parsed::Statement(Box::new(statement));
     let references = state.resolve_table_references(&statement).map_err(internal)?;
-    let is_listed = references.iter().any(|reference| reference.schema().is_some_and(|schema| schema != SCHEMA));
+    let is_listed = references.iter().any(asks_what_there_is);
     let shows = matches!(
         &statement,
         Parsed::Statement(statement)
@@ -234,9 +234,10 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     if is_listed || shows {
         tables.list().await?;
     }
-    let named = references.iter().filter(|name| !state.table_functions().contains_key(name.table()));
-    if let Some(missing) = missing(session, named).await? {
-        return Err(crate::error::Error::not_found(format!("table {missing}")));
+    let is_table =
+        |name: &&TableReference| !state.table_functions().contains_key(name.table()) && !asks_what_there_is(name);
+    for name in references.iter().filter(is_table) {
+        find(session.txn(), name).await?;
     }
     let plan = match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,
@@ -278,20 +279,9 @@ fn without_constraints(plan: LogicalPlan) -> datafusion::common::Result<LogicalP
     plan.transform_up_with_subqueries(plain).map(|transformed| transformed.data)
 }
 
-/// A table that is named and not there, if the name cannot be that of anything else.
-async fn missing<'a>(
-    session: &Arc<Session>,
-    references: impl Iterator<Item = &'a TableReference>,
-) -> Result<Option<String>> {
-    for reference in references {
-        if reference.schema().is_none_or(|schema| schema == SCHEMA) {
-            let table = session.txn().table(&super::catalog::path_of(reference.table())).await?;
-            if table.is_none() {
-                return Ok(Some(reference.table().to_string()));
-            }
-        }
-    }
-    Ok(None)
+/// Whether what a statement names is about all tables.
+fn asks_what_there_is(name: &TableReference) -> bool {
+    name.schema() == Some(INFORMATION)
 }
 
 /// Whether a plan calls functions whose value belongs to the moment at which it was made.

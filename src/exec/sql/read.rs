@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::Script;
-use super::catalog::{SCHEMA, path_of};
+use super::catalog::path_to;
 use super::computation::Compiler;
 use super::constants::Constants;
 use super::lookup::{Lookup, condition_on};
@@ -49,10 +49,8 @@ impl Script<'_> {
         let plan = planned.unbound.as_ref().unwrap_or(&planned.plan);
         let LogicalPlan::Projection(projection) = plan else { return Ok(None) };
         let Some((condition, scanned, name)) = condition_on(&projection.input) else { return Ok(None) };
-        if scanned.schema().is_some_and(|schema| schema != SCHEMA) {
-            return Ok(None);
-        }
-        let Some(table) = self.txn().table(&path_of(scanned.table())).await? else { return Ok(None) };
+        let Ok(path) = path_to(scanned) else { return Ok(None) };
+        let Some(table) = self.txn().table(&path).await? else { return Ok(None) };
         let state = self.session.engine().session(self.txn());
         let compiler = Compiler::new(&state, self.params);
         let lookup = Lookup::of_condition(&compiler, (&table, &name), condition, projection.expr.clone());

@@ -67,6 +67,8 @@ impl Script<'_> {
     /// # Errors
     /// What the statement is refused for.
     pub(super) async fn perform(&self, write: &Write, source: Source) -> Result<Option<u64>> {
+        // Here, because what is kept of a statement comes here too.
+        self.session.will_write(&write.table).await?;
         let rows = match (&write.lookup, source) {
             (None, Source::Plan(plan)) => {
                 let rows = self.session.engine().run(self.txn(), plan)?;

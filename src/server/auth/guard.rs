@@ -10,7 +10,7 @@ use super::roles::Roles;
 use super::token::Chain;
 use super::verify::{Verified, verify};
 use crate::env::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::txn::{Access, Txn};
 use crate::value::{Id, Verb};
 
@@ -99,9 +99,11 @@ struct Calls {
 }
 
 impl Access for Calls {
-    fn check(&self, verb: Verb, path: &[Id]) -> Result<()> {
+    fn check(&self, verb: Verb, path: &[Id], mode: Option<u16>) -> Result<()> {
         let operation = Operation::of(verb, path);
-        self.permit.check(&Asked { operation, path, mode: Mode::DEFAULT, txn: &self.txn, names_txn: false })
+        let invalid = || Error::internal("a mode has nine bits");
+        let mode = mode.map_or(Some(Mode::DEFAULT), |bits| Mode::try_new(bits.into())).ok_or_else(invalid)?;
+        self.permit.check(&Asked { operation, path, mode, txn: &self.txn, names_txn: false })
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
         let other: Link = "/service/b/b/1.0.0/x".parse().unwrap();
         assert!(permit.verified().is_some());
         let access = permit.access(&txn()).unwrap();
-        let call = |verb| access.check(verb, other.path()).map_err(|error| error.kind());
+        let call = |verb| access.check(verb, other.path(), None).map_err(|error| error.kind());
         assert_eq!(call(Verb::Get), Ok(()));
         assert_eq!(call(Verb::Put), Err(Kind::Forbidden));
     }

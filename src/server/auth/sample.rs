@@ -44,6 +44,7 @@ pub(super) fn txn() -> Txn {
         deadline: Instant::now() + Duration::from_secs(60),
         token: None,
         access: None,
+        watch: None,
     }
 }
 

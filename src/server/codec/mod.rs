@@ -81,20 +81,39 @@ pub fn decode_body(content_type: Option<&HeaderValue>, bytes: &[u8], limits: &Li
     }
 }
 
+/// What is replied, in whichever encoding.
+pub(super) trait Document {
+    fn write(&self, out: &mut impl Encoder);
+}
+
+impl Document for State {
+    fn write(&self, out: &mut impl Encoder) {
+        encode(self, out);
+    }
+}
+
 /// The body of a successful reply.
 ///
 /// # Errors
 /// `TooLarge` past `reply_bytes_max`.
 pub fn encode_reply(state: &State, encoding: Encoding, reply_bytes_max: usize) -> Result<Vec<u8>> {
+    encode_document(state, encoding, reply_bytes_max)
+}
+
+/// The body of a successful reply that is no state.
+///
+/// # Errors
+/// As [`encode_reply`].
+pub(super) fn encode_document(document: &impl Document, encoding: Encoding, reply_bytes_max: usize) -> Result<Vec<u8>> {
     let bytes = match encoding {
         Encoding::Json => {
             let mut out = Json::with_bytes_max(reply_bytes_max);
-            encode(state, &mut out);
+            document.write(&mut out);
             with_newline(out.into_bytes())
         }
         Encoding::Tbon => {
             let mut out = TbonEncoder::default();
-            encode(state, &mut out);
+            document.write(&mut out);
             out.into_bytes()
         }
     };

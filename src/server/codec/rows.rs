@@ -50,7 +50,7 @@ pub(crate) fn encode_batch(batch: &RecordBatch, out: &mut Json) -> Result<()> {
 }
 
 /// Writes a row of cells.
-pub(crate) fn encode_cells(cells: &[State], out: &mut Json) {
+pub(crate) fn encode_cells(cells: &[State], out: &mut impl Encoder) {
     out.begin_list();
     for cell in cells {
         out.item();

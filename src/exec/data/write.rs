@@ -1,0 +1,91 @@
+//! Tables of services that are written to in another way than by their paths: by SQL.
+
+use std::sync::Arc;
+
+use super::{Session, Worker};
+use crate::chain::{ChainDef, Subject, record};
+use crate::cluster::{Member, Registry};
+use crate::error::{Error, Result};
+use crate::exec::sql;
+use crate::value::{Link, Table, Verb};
+
+impl Session {
+    /// Notes that rows of a table are about to be written, so that the chain of a service that records them does so.
+    ///
+    /// # Errors
+    /// `MethodNotAllowed` for what a chain keeps, and for a value, which is more than its row: it has a class.
+    pub(crate) async fn will_write(&self, table: &Arc<Table>) -> Result<()> {
+        match sql::owns(&table.name) {
+            true => Ok(()),
+            false => Box::pin(self.will_write_subject(table)).await,
+        }
+    }
+
+    async fn will_write_subject(&self, table: &Arc<Table>) -> Result<()> {
+        check_writable(table)?;
+        let chain = self.chain_of(&table.name).await?;
+        if let Subject::Value(_) = chain.subject {
+            return Err(Error::method_not_allowed(format!(
+                "{} is a value, which is written by its path and not as a table",
+                table.name
+            )));
+        }
+        self.track(table, &chain);
+        Ok(())
+    }
+
+    /// The chain that records what is written to the table at a path.
+    async fn chain_of(&self, path: &str) -> Result<Arc<ChainDef>> {
+        let lost = || Error::internal(format!("the chain of {path} is lost"));
+        let link: Link = path.parse()?;
+        let (name, version) = link.path().split_last().ok_or_else(lost)?;
+        let definition = Registry::new(&self.txn).version(&Link::local(version)).await?;
+        match definition.ok_or_else(lost)?.members.get(name) {
+            Some(Member::Chain(chain)) => Ok(Arc::clone(chain)),
+            _ => Err(lost()),
+        }
+    }
+
+    /// Notes that what a chain records may be written.
+    pub(super) fn track(&self, subject: &Arc<Table>, chain: &Arc<ChainDef>) {
+        if chain.kind.has_records() {
+            self.chains.track(subject, chain);
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Checks that a table may be written here.
+    ///
+    /// # Errors
+    /// `MethodNotAllowed` for what a chain keeps; as [`Worker::check_lasting`].
+    pub(super) fn check_write(&self, table: &Table) -> Result<()> {
+        check_writable(table)?;
+        if table.rows.is_ephemeral() { Ok(()) } else { self.check_lasting() }
+    }
+
+    /// Checks that what lasts may be written here. What a GET method writes is forgotten with the request that it is; within one
+    /// that is committed it would last.
+    ///
+    /// # Errors
+    /// `MethodNotAllowed` in a GET method that is called by a request which is committed.
+    pub(super) fn check_lasting(&self) -> Result<()> {
+        match &self.caller.endpoint {
+            Some(endpoint) if endpoint.verb == Verb::Get && self.session.commits() => {
+                Err(Error::method_not_allowed(format!("{} is called by GET, and so may not write", endpoint.link)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks that a table is not one that only a chain itself writes to.
+///
+/// # Errors
+/// `MethodNotAllowed` if it is.
+pub(super) fn check_writable(table: &Table) -> Result<()> {
+    match record::is_path(&table.name) {
+        true => Err(Error::method_not_allowed(format!("{} is what a chain keeps, and cannot be changed", table.name))),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+"""What a secured host lets the code of services do, and what it lets people do through that code."""
+
+import pytest
+
+from sample_tokens import EXECUTE
+from support import O, HostProcess, same
+from test_auth import FLAGS, GROUP, OWNER, ok, owner_of, send
+
+VERSION = "/service/vault/box/1.0.0"
+LIBRARY = "/lib/vault/key/1.0.0"
+COUNT = {"$self/secret": []}
+USERS = [[[["id", {"/state/scalar/value/number/uint/64": {}}]], [["user", {"/state/scalar/value/string": {}}, 20]]], []]
+BOX = {
+    "secret": {"/state/chain/sync": [7]},
+    "open": {"/state/chain/sync": [0]},
+    "people": {"/state/chain/compliant": [{"/state/collection/table": [USERS]}, {"owner": "user"}]},
+    "modes": {"secret": 0o770},
+    "peek": {O + "get": ["key", [["_return", COUNT]]]},
+    "spoil": {O + "get": ["key", [["_return", {"$self/open": [None, 9]}]]]},
+    "set": {O + "post": [["_return", {"$self/open": [None, {"$n": []}]}]]},
+    "apply": {O + "post": [["_return", {"$op": [None]}]]},
+    "forget": {O + "post": [["_return", {"$self/people/chain/purge": {"owner": {"$who": []}}}]]},
+}
+KEY = {
+    "spoil": {O + "post": [["_return", {VERSION + "/spoil": [None]}]]},
+    "turn": {O + "post": [["_return", {VERSION + "/set": {"n": 9}}]]},
+}
+
+
+@pytest.fixture(scope="module")
+def vault(request, tmp_path_factory):
+    if request.config.getoption("--offline"):
+        pytest.skip("no host")
+    host = HostProcess(tmp_path_factory.mktemp("vault"), *FLAGS, f"--owner={OWNER}", f"--group={GROUP}").start()
+    try:
+        for path, definition in ((VERSION, BOX), (LIBRARY, KEY)):
+            _, root, directory, item, version = path.split("/")
+            token = owner_of(host, f"/{root}")
+            ok(send(host.url, "PUT", f"/{root}", token, True, key=directory))
+            ok(send(host.url, "PUT", f"/{root}/{directory}", token, False, key=item))
+            path = f"/{root}/{directory}/{item}"
+            ok(send(host.url, "PUT", path, token, {path: definition}, key=version))
+        yield host
+        host.stop()
+    finally:
+        host.kill()
+
+
+def status(vault, method, path, token=None, body=None, **query):
+    return send(vault.url, method, path, token, body, **query).status_code
+
+
+def test_a_member_that_others_may_not_read(vault):
+    """Its service reads it, and whoever has a scope."""
+
+    assert status(vault, "GET", VERSION + "/secret") == 401
+    assert status(vault, "GET", VERSION + "/secret", owner_of(vault, "/service/other")) == 403
+    same(ok(send(vault.url, "GET", VERSION + "/secret", owner_of(vault, VERSION))), 7)
+    same(ok(send(vault.url, "GET", VERSION + "/peek")), 7)
+    same(ok(send(vault.url, "GET", VERSION + "/open")), 0)
+
+
+@pytest.mark.parametrize("path", ["records", "owner", "purges", "blocks"])
+def test_what_a_chain_keeps_of_people_is_private(vault, path):
+    query = {"key": "ann"} if path == "owner" else {}
+    assert status(vault, "GET", f"{VERSION}/people/chain/{path}", **query) == 401
+    assert status(vault, "GET", f"{VERSION}/people/chain/{path}", owner_of(vault, VERSION), **query) == 200
+
+
+def test_others_cannot_write_by_way_of_a_get_or_a_library(vault):
+    assert status(vault, "GET", VERSION + "/spoil") == 200
+    for name in ("spoil", "turn"):
+        assert status(vault, "POST", f"{LIBRARY}/{name}", body={}) in (401, 405)
+    same(ok(send(vault.url, "GET", VERSION + "/open")), 0)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        {O + "get": ["key", [["_return", {VERSION + "/open": [None, 5]}]]]},
+        {O + "get": ["key", [["_return", {VERSION + "/people/chain/purge": {"owner": "ann"}}]]]},
+        {O + "get": ["key", [["_return", {VERSION + "/set": {"n": 5}}]]]},
+    ],
+    ids=["write", "purge", "call"],
+)
+def test_a_service_does_not_lend_its_name_to_code_of_others(vault, op):
+    """What is given to it as a parameter does what its sender may do."""
+
+    token = owner_of(vault, VERSION + "/apply", EXECUTE)
+    assert status(vault, "POST", VERSION + "/apply", token, {"op": op}) == 403
+    same(ok(send(vault.url, "GET", VERSION + "/open")), 0)
+
+
+def test_a_purge_takes_a_scope_of_its_own(vault):
+    for path in ("/forget", "/people/chain/purge"):
+        body = {"who": "ann"} if path == "/forget" else {"owner": "ann"}
+        token = owner_of(vault, VERSION + "/forget", EXECUTE)
+        assert status(vault, "POST", VERSION + path, token, body) == 403
+        assert status(vault, "POST", VERSION + path, owner_of(vault, VERSION), body) == 200
