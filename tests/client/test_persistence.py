@@ -1,5 +1,6 @@
 """Restarts: what was committed is there after SIGTERM and after `kill -9`, for every kind of chain and subject."""
 
+import json
 import random
 import threading
 
@@ -26,6 +27,7 @@ from sample_services import (
     units,
 )
 from support import DEADLINE, poll, same
+from test_duckdb import Files, by_arrow
 
 ENDS = ["stop", "kill"]
 CACHES = {"cache": (), "small cache": ("--cache_size=5K",)}
@@ -162,10 +164,8 @@ def test_a_table_larger_than_the_cache(spawn, end):
     same(host.get(path(service, "table", "count")), 120)
 
 
-def test_five_megabytes_of_history(spawn):
-    """Blocks roll over; after a restart they verify, and the subject can be rebuilt from them."""
-
-    ns = fresh()
+def archive(ns):
+    """Pages of text in a BlockChain."""
 
     class Archive(Service):
         __uri__ = service_uri(None, ns, "archive", "1.0.0")
@@ -175,8 +175,14 @@ def test_five_megabytes_of_history(spawn):
             self.pages = Block(tc.table.Table(schema))
             Service.__init__(self)
 
+    return Archive()
+
+
+def test_five_megabytes_of_history(spawn):
+    """Blocks roll over; after a restart they verify, and the subject can be rebuilt from them."""
+
     process, host = start(spawn)
-    pages = path(install(host, Archive()), "pages")
+    pages = path(install(host, archive(fresh())), "pages")
     rng = random.Random(5)
     for n in range(105):
         host.put(pages, [n % 70], [rng.randbytes(25000).hex()])
@@ -278,3 +284,31 @@ def test_a_kill_leaves_no_half_of_a_purchase(spawn):
 
     purchase = {"user": "ann", "sku": "pen", "qty": 1, "cents": 5}
     write_and_kill(spawn, process, path(front, "buy"), lambda n: purchase, check)
+
+
+def test_a_byte_that_is_flipped_in_a_block(spawn):
+    """What somebody changes in the file of a middle block is found when the chain is verified."""
+
+    process, host = start(spawn, "--memtable_size=256K")
+    pages = path(install(host, archive(fresh())), "pages")
+    rng = random.Random(6)
+    texts = [rng.randbytes(25000).hex() for _ in range(90)]
+    for n, text in enumerate(texts):
+        host.put(pages, [n], [text])
+    same(host.get(pages.append("chain/verify")), True)
+    process.stop()
+
+    files = Files(process.data_dir)
+    catalog = files.rows(0, by_arrow, "path")
+    tree = json.loads(catalog[f"{pages}~records"]["definition"])["rows"]
+    segments = [file for file, _ in files.segments(tree)]
+    assert segments
+    middle = segments[len(segments) // 2]
+    content = bytearray(middle.read_bytes())
+    content[len(content) // 2] ^= 1
+    middle.write_bytes(content)
+
+    process, host = start(spawn, "--memtable_size=256K", port=process.port)
+    reply = requests.get(f"{process.url}{pages}/chain/verify", timeout=DEADLINE)
+    assert reply.status_code == 500 and "internal_error" in reply.json(), reply.text
+    same(requests.get(f"{process.url}{pages}/count", timeout=DEADLINE).json(), 90)
