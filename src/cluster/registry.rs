@@ -181,9 +181,11 @@ impl<'a> Registry<'a> {
         let mut ancestors: Vec<Arc<ClassDef>> = Vec::new();
         let mut parent = class.parent.clone();
         while parent.root() == Some(Root::Class) && parent.path().len() > 1 {
-            if parent == *link || ancestors.len() == ANCESTORS_MAX || ancestors.iter().any(|known| known.link == parent)
-            {
-                return Err(Error::bad_request(format!("{link} extends {parent}, which extends itself")));
+            if parent == *link || ancestors.iter().any(|known| known.link == parent) {
+                return Err(Error::bad_request(format!("{parent} extends itself")));
+            }
+            if ancestors.len() == ANCESTORS_MAX {
+                return Err(Error::bad_request(format!("{link} extends more than {ANCESTORS_MAX} classes")));
             }
             let found = self.own_class(&parent.to_local()).await;
             let found = found.map_err(|error| error.while_doing(format!("while looking for what {link} extends")))?;
