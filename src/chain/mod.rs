@@ -23,7 +23,7 @@ pub mod policy;
 pub mod record;
 pub mod reduce;
 pub mod replay;
-mod rows;
+pub(crate) mod rows;
 pub mod verify;
 
 pub use declaration::{ChainDef, Kind, Subject};

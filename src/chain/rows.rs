@@ -1,4 +1,4 @@
-//! Reading the tables of chains.
+//! Declaring and reading the tables that a host keeps for itself.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Turns {
 }
 
 /// The rows of a table, one after the other: no more of them are in memory than a batch.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     batches: BoxStream<'static, Result<arrow::array::RecordBatch>>,
     table: Arc<Table>,
     batch: std::vec::IntoIter<Vec<State>>,
@@ -146,7 +146,7 @@ pub(super) fn numbers(name: &'static str) -> Column {
 }
 
 /// A column of texts.
-pub(super) fn texts(name: &'static str) -> Column {
+pub(crate) fn texts(name: &'static str) -> Column {
     column(name.into(), Class::String, ColumnType::String)
 }
 
@@ -161,6 +161,6 @@ pub(super) fn column(name: Id, class: Class, ty: ColumnType) -> Column {
 }
 
 /// The schema of a table.
-pub(super) fn table(columns: Vec<Column>, key_len: usize) -> Schema {
+pub(crate) fn table(columns: Vec<Column>, key_len: usize) -> Schema {
     Schema { kind: Kind::Table, columns, key_len, indexes: vec![] }
 }

@@ -6,20 +6,20 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
-use futures::StreamExt as _;
 use lru::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::definition::{Definition, Member};
+use crate::chain::rows::{self, Rows};
 use crate::error::{Error, Result};
-use crate::storage::codec::{self, rows};
-use crate::storage::{Scan, Transaction};
+use crate::storage::Transaction;
+use crate::storage::codec;
 use crate::value::doc::{Quoted, json};
 use crate::value::object::ClassDef;
-use crate::value::schema::{Column, ColumnType, Kind};
+use crate::value::schema::Column;
 use crate::value::state::DEPTH_MAX;
-use crate::value::{Class, Id, Link, Root, Schema, State, Table, Value, Version};
+use crate::value::{Link, Root, State, Table, Value, Version};
 
 const ENTRIES: &str = "/host/entries";
 const DEFINITIONS: &str = "/host/definitions";
@@ -99,15 +99,11 @@ impl<'a> Registry<'a> {
     /// The names at `path`, in their order.
     pub async fn children(&self, path: &str) -> Result<Vec<(String, Entry)>> {
         let Some(table) = self.txn.table(ENTRIES).await? else { return Ok(vec![]) };
-        let columns: Vec<&Column> = table.schema.columns.iter().collect();
-        let range = codec::range(&columns[..2], &[State::from(path)], None)?;
-        let all = (0..columns.len()).collect();
-        let scan = Scan { index: None, range, columns: all, reverse: false, limit: None, prune: None };
-        let (mut batches, mut children) = (self.txn.scan(&table, scan), Vec::new());
-        while let Some(batch) = batches.next().await {
-            for row in rows(&columns, &batch?)? {
-                children.push(Entry::of_row(&row)?);
-            }
+        let key: Vec<&Column> = table.schema.key().iter().collect();
+        let mut found = Rows::new(self.txn, &table, codec::range(&key, &[State::from(path)], None)?);
+        let mut children = Vec::new();
+        while let Some(row) = found.next().await? {
+            children.push(Entry::of_row(&row)?);
         }
         Ok(children)
     }
@@ -214,7 +210,11 @@ impl<'a> Registry<'a> {
     async fn table(&self, path: &str, columns: &[&'static str], key_len: usize) -> Result<Arc<Table>> {
         match self.txn.table(path).await? {
             Some(table) => Ok(table),
-            None => self.txn.create_table(path, texts(columns, key_len)).await,
+            None => {
+                self.txn
+                    .create_table(path, rows::table(columns.iter().copied().map(rows::texts).collect(), key_len))
+                    .await
+            }
         }
     }
 }
@@ -232,19 +232,4 @@ fn split(link: &Link) -> Result<(String, &str)> {
         }
         _ => Err(Error::internal(format!("{link} does not end with a version"))),
     }
-}
-
-/// The schema of a table of texts.
-fn texts(names: &[&'static str], key_len: usize) -> Schema {
-    let column = |name: &&'static str| Column {
-        name: Id::from(*name),
-        class: Class::String,
-        ty: ColumnType::String,
-        max_len: None,
-        nullable: false,
-        slot: 0,
-        ordinal: 0,
-        default: State::NONE,
-    };
-    Schema { kind: Kind::Table, columns: names.iter().map(column).collect(), key_len, indexes: vec![] }
 }

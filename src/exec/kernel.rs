@@ -72,7 +72,7 @@ impl Kernel {
         engine: Engine,
     ) -> Self {
         let plans = Arc::new(sql::Plans::new());
-        let open_blocks = Arc::new(OpenBlocks::default());
+        let open_blocks = Arc::new(OpenBlocks::new(Arc::clone(&clock)));
         let (optimizer, cache, collect) = (Optimizer::default(), Cache::new(), OnceLock::new());
         Self { limits, gateway, clock, store, engine, plans, open_blocks, optimizer, cache, collect }
     }

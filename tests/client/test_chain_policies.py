@@ -131,6 +131,14 @@ def test_old_blocks_are_deleted(host):
     same(host.get(link + "/chain/verify"), True)
 
 
+def test_old_blocks_are_deleted_though_nobody_asks_or_writes(host):
+    link = service(host, {"n": chain("backup", 0, {"max_age": 0.5, "block_age": 0.1})}) + "/n"
+    host.put(link, None, 1)
+    poll(lambda: host.get(link + "/chain/records/count") == 0, "the records stay")
+    same(host.get(link), 1)
+    same(host.get(link + "/chain/verify"), True)
+
+
 # --- compliant --------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ use crate::chain::record::{self, value_key, value_row};
 use crate::chain::replay::replay;
 use crate::chain::{ChainDef, Kind, Subject};
 use crate::compiler::methods::Shape;
+use crate::env::Clock;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::exec::call::{Invocation, invoke};
 use crate::exec::unit::Site;
@@ -90,13 +91,18 @@ pub(super) struct Grown {
 }
 
 /// The open blocks of chains, as far as they are known, and who sees to what was deleted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OpenBlocks {
     known: Mutex<HashMap<Arc<str>, Open>>,
     upkeep: Arc<Upkeep>,
 }
 
 impl OpenBlocks {
+    /// Nothing is known yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { known: Mutex::default(), upkeep: Arc::new(Upkeep::new(clock)) }
+    }
+
     /// Closes the blocks that are full or old. Returns what is to be done then. The commit that filled them is durable,
     /// so a failure here concerns nobody.
     pub(super) async fn close(&self, txn: &Transaction, grown: Vec<Grown>) -> Vec<Job> {

@@ -17,6 +17,7 @@ use crate::chain::block::Blocks;
 use crate::chain::erasure::Erasure;
 use crate::chain::{ChainDef, Kind};
 use crate::cluster::{Entry, Registry};
+use crate::env::Clock;
 use crate::error::{Kind as ErrorKind, Result};
 use crate::storage::{Store, Transaction};
 use crate::value::{Link, Root, Table};
@@ -38,8 +39,10 @@ pub(super) struct Job {
 }
 
 /// Does jobs, one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Upkeep {
+    /// What is old is so by now, not by the time of whoever asked for a job.
+    clock: Arc<dyn Clock>,
     /// The chains whose jobs have not begun.
     waiting: Mutex<HashSet<Arc<str>>>,
     /// The chains that are looked at again later.
@@ -53,9 +56,9 @@ impl Job {
         Self { txn: Arc::new(txn.successor()), subject: Arc::clone(subject), chain: Arc::clone(chain) }
     }
 
-    async fn run(&self, store: &Store) -> Result<()> {
+    async fn run(&self, store: &Store, now: u64) -> Result<()> {
         // Whatever comes of that, what was deleted before is to be erased.
-        let compacted = self.compact().await;
+        let compacted = self.compact(now).await;
         if let Some(erasure) = self.pending().await? {
             store.scrub(erasure.trees()).await?;
             let txn = self.txn.successor();
@@ -77,11 +80,11 @@ impl Job {
     }
 
     /// Deletes the blocks that are old.
-    async fn compact(&self) -> Result<()> {
+    async fn compact(&self, now: u64) -> Result<()> {
         let Kind::Backup(backup) = &self.chain.kind else { return Ok(()) };
         let txn = self.txn.successor();
         let blocks = Blocks::open(&txn, &self.chain, &self.subject).await?;
-        blocks.compact(backup, txn.id().timestamp, None).await?;
+        blocks.compact(backup, now, None).await?;
         txn.commit().await.map(|_| ())
     }
 
@@ -92,6 +95,11 @@ impl Job {
 }
 
 impl Upkeep {
+    /// Nothing to do yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, waiting: Mutex::default(), armed: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
     /// Begins to do jobs. Of a chain that has one waiting, another one would do the same.
     pub fn start(self: &Arc<Self>, store: &Arc<Store>, jobs: Vec<Job>) {
         // Without a runtime there is nobody to do them; what they are about is noted.
@@ -106,12 +114,15 @@ impl Upkeep {
     }
 
     async fn perform(&self, job: &Job, store: &Store) {
-        let _turn = self.turn.lock().await;
-        // What is deleted from here on may not be seen by this job, and needs another.
-        self.waiting.lock().remove(&job.subject.name);
         let mut pause = PAUSE;
         for attempt in 1..=ATTEMPTS_MAX {
-            match job.run(store).await {
+            let turn = self.turn.lock().await;
+            // What is deleted from here on may not be seen by this job, and needs another.
+            self.waiting.lock().remove(&job.subject.name);
+            let outcome = job.run(store, self.clock.unix_nanos()).await;
+            // Others have their turns while this one waits.
+            drop(turn);
+            match outcome {
                 Ok(()) => return,
                 Err(error) if attempt == ATTEMPTS_MAX || error.kind() == ErrorKind::NotFound => {
                     return warn!(chain = %job.subject.name, %error, "cannot erase what was deleted");
