@@ -1,10 +1,10 @@
 //! Declarations of chains.
 
 use super::policy::{Backup, Compliant, Options, Owner, Reduce};
-use crate::compiler::collection;
-use crate::compiler::decode_state;
+use crate::compiler::{self, collection, decode_state};
 use crate::error::{Error, Result};
 use crate::value::schema::Kind as CollectionKind;
+use crate::value::tensor::Layout;
 use crate::value::{Class, Doc, Id, Link, Map, Schema, State};
 
 /// Where the classes of chains are.
@@ -148,6 +148,8 @@ fn subject(doc: &Doc) -> Result<Subject> {
     let kind = match Class::at(class) {
         Some(Class::BTree) => CollectionKind::BTree,
         Some(Class::Table) => CollectionKind::Table,
+        Some(Class::Dense) => return tensor(Layout::Dense, class, args),
+        Some(Class::Sparse) => return tensor(Layout::Sparse, class, args),
         Some(_) if class.starts_with("/state/collection/") => {
             return Err(Error::not_implemented(format!("this host cannot keep a {class} yet")));
         }
@@ -162,6 +164,12 @@ fn subject(doc: &Doc) -> Result<Subject> {
     };
     let schema = decode_state(schema).and_then(|state| collection::create(kind, &state));
     Ok(Subject::Collection(schema.map_err(|error| error.within(0).within(class))?.schema))
+}
+
+/// A tensor of zeros, which is declared by its schema.
+fn tensor(layout: Layout, class: &str, args: &Doc) -> Result<Subject> {
+    let schema = decode_state(args).and_then(|args| compiler::tensor::schema(layout, &args));
+    Ok(Subject::Collection(schema.map_err(|error| error.within(class))?.rows()))
 }
 
 fn value(doc: &Doc) -> Result<Subject> {

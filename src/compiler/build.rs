@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use super::graph::{NodeId, Op, OpGraph, Target, Trail};
 use super::methods::{self, Params, Shape};
 use super::program::{Program, is_parameter};
+use super::tensor;
 use crate::error::{Error, Kind, Result};
 use crate::value::{Args, Authority, Class, Expr, Flow, Id, Link, OpDef, State, Step, Subject};
 
@@ -455,6 +456,12 @@ fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
         return match shape {
             Shape::Post(_) => Ok(Target::Data(link.clone())),
             shape => Err(not_allowed(link, shape.verb().http())),
+        };
+    }
+    if tensor::is_constructor(&path) {
+        return match shape {
+            Shape::Delete => Err(not_allowed(link, shape.verb().http())),
+            _ => Ok(Target::Data(link.clone())),
         };
     }
     let class = match Class::at(&path) {

@@ -279,7 +279,9 @@ fn decode_typed(class: Class, doc: &Doc) -> Result<Expr> {
         Class::Closure => decode_closure(doc),
         Class::Map | Class::ScalarMap => decode_typed_map(class, doc),
         Class::Tuple | Class::ScalarTuple => decode_typed_tuple(class, doc),
-        Class::BTree | Class::Table | Class::Stream | Class::Other(_) => decode_link(class.link(), doc),
+        Class::BTree | Class::Table | Class::Dense | Class::Sparse | Class::Stream | Class::Other(_) => {
+            decode_link(class.link(), doc)
+        }
         class => decode_typed_value(class, doc),
     }
 }

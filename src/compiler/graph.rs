@@ -422,7 +422,7 @@ impl OpGraph {
         match self.op(id) {
             Op::WriteAll(_) | Op::Call(Target::Data(_), _) => true,
             Op::Call(Target::Value(_), _) => {
-                matches!(self.node(self.operands(id)[0]).class, Class::BTree | Class::Table | Class::Stream)
+                matches!(self.node(self.operands(id)[0]).class, Class::BTree | Class::Table | Class::Dense | Class::Sparse | Class::Stream)
             }
             _ => false,
         }
@@ -520,6 +520,11 @@ fn created_class(link: &Link) -> Class {
             match class.as_str() {
                 "btree" => Class::BTree,
                 "table" => Class::Table,
+                "tensor" => match link.path().get(3).map(Id::as_str) {
+                    Some("dense") => Class::Dense,
+                    Some("sparse") => Class::Sparse,
+                    _ => Class::State,
+                },
                 _ => Class::State,
             }
         }

@@ -4,7 +4,7 @@
 //!    their place;
 //! 2. [`Program`] is a request as steps; its literals are the parameters of its plan;
 //! 3. [`build`] makes the [`OpGraph`] of what the result may need, with the classes that are known;
-//! 4. [`methods`] says what every class can do.
+//! 4. [`methods`] says what every class can do, [`collection`] and [`tensor`] what calls of these mean.
 //!
 //! Everything here is pure: no I/O, no clock, the same input gives the same graph.
 
@@ -15,6 +15,7 @@ pub mod display;
 pub mod graph;
 pub mod methods;
 pub mod program;
+pub mod tensor;
 
 pub use build::{BuildContext, build_op, build_program};
 pub use decode::decode_state;

@@ -141,6 +141,7 @@ pub fn is_parameter(state: &State) -> bool {
         | State::Op(_)
         | State::Closure(_)
         | State::Collection(_)
+        | State::Tensor(_)
         | State::Stream(_)
         | State::Object(_) => false,
         State::Value(_) => true,

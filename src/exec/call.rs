@@ -169,6 +169,10 @@ pub(super) fn invoke(subject: &State, site: &Site, args: Vec<State>) -> Result<I
         let (collection, path) = (Arc::clone(collection), rest.into());
         return Ok(Invocation::Data(DataCall::Method { collection, path, shape: site.shape.clone(), args }));
     }
+    if let State::Tensor(tensor) = value {
+        let (tensor, path) = (Arc::clone(tensor), rest.into());
+        return Ok(Invocation::Data(DataCall::Tensor { tensor, path, shape: site.shape.clone(), args }));
+    }
     if let State::Object(_) = value {
         return call_object(value, rest, &site.shape, args);
     }
@@ -258,7 +262,7 @@ pub(super) fn call(value: &State, shape: &Shape, args: Vec<State>) -> Result<Inv
             Shape::Get => Err(Error::not_found("a stream has no entries: collect it first")),
             shape => as_itself(value, shape),
         },
-        State::Collection(_) => Err(Error::internal("rows are read elsewhere")),
+        State::Collection(_) | State::Tensor(_) => Err(Error::internal("rows are read elsewhere")),
         State::Object(_) => call_object(value, &[], shape, args),
     }
 }

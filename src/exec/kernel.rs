@@ -17,6 +17,7 @@ use super::gateway::Gateway;
 use super::machine::{Compile, Machine, Outcome, Outside};
 use super::relation::Engine;
 use super::sql;
+use super::tensor::device::Devices;
 use super::trace::Trace;
 use super::unit::Unit;
 use crate::cluster::Description;
@@ -49,6 +50,7 @@ pub struct Kernel {
     store: Arc<Store>,
     engine: Engine,
     plans: Arc<sql::Plans>,
+    devices: Arc<Devices>,
     open_blocks: Arc<OpenBlocks>,
     optimizer: Optimizer,
     cache: Cache,
@@ -70,11 +72,12 @@ impl Kernel {
         clock: Arc<dyn Clock>,
         store: Arc<Store>,
         engine: Engine,
+        devices: Arc<Devices>,
     ) -> Self {
         let plans = Arc::new(sql::Plans::new());
         let open_blocks = Arc::new(OpenBlocks::new(Arc::clone(&clock)));
         let (optimizer, cache, collect) = (Optimizer::default(), Cache::new(), OnceLock::new());
-        Self { limits, gateway, clock, store, engine, plans, open_blocks, optimizer, cache, collect }
+        Self { limits, gateway, clock, store, engine, plans, devices, open_blocks, optimizer, cache, collect }
     }
 
     /// The same kernel with other rules, and nothing cached.
@@ -87,7 +90,8 @@ impl Kernel {
     #[must_use]
     pub fn without_rules(&self, names: &[String]) -> Self {
         let (gateway, clock, store) = (Arc::clone(&self.gateway), Arc::clone(&self.clock), Arc::clone(&self.store));
-        Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone())
+        let devices = Arc::clone(&self.devices);
+        Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone(), devices)
             .with_optimizer(Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule)))
     }
 
@@ -211,7 +215,8 @@ impl Kernel {
 
     /// Begins a transaction.
     pub fn begin(&self, txn: &Txn) -> Arc<Session> {
-        Session::new(&self.store, &self.engine, &self.plans, &self.open_blocks, txn, &self.limits)
+        let Self { store, engine, plans, devices, open_blocks, limits, .. } = self;
+        Session::new(store, engine, plans, devices, open_blocks, txn, limits)
     }
 
     /// Runs a script of SQL, and commits what it wrote unless it is hypothetical or says otherwise.

@@ -9,6 +9,8 @@
 //!    [`reduce`] through what is due of a chain;
 //! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
 //!
+//! [`tensor`] computes what calls of tensors ask for, piece by piece.
+//!
 //! [`sql`] does without the machine: scripts of SQL run in the same transactions.
 //!
 //! The machine does no I/O and knows no task: calls of other hosts go through the [`Gateway`], time comes from the
@@ -30,6 +32,7 @@ pub mod relation;
 pub mod sql;
 mod step;
 mod stream;
+pub(crate) mod tensor;
 mod trace;
 mod unit;
 mod unwind;
@@ -40,3 +43,4 @@ pub use data::{Session, SqlReply};
 pub use gateway::{Gateway, RemoteArgs};
 pub use kernel::{Kernel, Prepared};
 pub use relation::{Engine, EngineConfig};
+pub use tensor::device::{DeviceChoice, Devices};

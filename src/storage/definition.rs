@@ -20,6 +20,7 @@ use super::catalog::Definition;
 use super::codec::{RowBuilder, cell};
 use crate::error::{Error, Result};
 use crate::value::schema::{Column, ColumnType, Index, Kind, Schema, Table, TreeId};
+use crate::value::tensor::{Layout, Shape, TensorSchema};
 use crate::value::{Class, NumberClass, State};
 
 /// The version of the format that this release writes, and the only one that it reads.
@@ -51,7 +52,7 @@ pub(super) fn encode(definition: &Definition) -> Result<Json> {
         schema.indexes.iter().zip(&table.indexes).map(|(i, tree)| encode_index(i, *tree)).collect();
     Ok(json!({
         "format": FORMAT,
-        "kind": match schema.kind { Kind::BTree => "btree", Kind::Table => "table" },
+        "kind": encode_kind(&schema.kind),
         "rows": table.rows.0,
         "next_slot": definition.next_slot,
         "key_len": schema.key_len,
@@ -68,6 +69,41 @@ pub(super) fn decode(path: &str, text: &str) -> Result<Definition> {
     let explain = |error: Error| Error::internal(format!("cannot read the definition of {path}: {}", error.message()));
     let json: Json = serde_json::from_str(text).map_err(|error| explain(Error::internal(error.to_string())))?;
     decode_definition(path, &json).map_err(explain)
+}
+
+/// The name of a kind; for a tensor, what there is to know of it.
+fn encode_kind(kind: &Kind) -> Json {
+    match kind {
+        Kind::BTree => "btree".into(),
+        Kind::Table => "table".into(),
+        Kind::Tensor(TensorSchema { layout, dtype, shape }) => json!({
+            "tensor": match layout { Layout::Dense => "dense", Layout::Sparse => "sparse" },
+            "dtype": Class::from(*dtype).short(),
+            "shape": shape.dims(),
+        }),
+    }
+}
+
+fn decode_kind(json: &Json) -> Result<Kind> {
+    match json.as_str() {
+        Some("btree") => return Ok(Kind::BTree),
+        Some("table") => return Ok(Kind::Table),
+        Some(kind) => return Err(Error::internal(format!("there is no kind {kind:?}"))),
+        None => {}
+    }
+    let layout = match text(json, "tensor")? {
+        "dense" => Layout::Dense,
+        "sparse" => Layout::Sparse,
+        layout => return Err(Error::internal(format!("there are no {layout:?} tensors"))),
+    };
+    let dims = list(json, "shape")?.iter().map(|dim| to_number(dim, "shape")).collect::<Result<Vec<u64>>>()?;
+    let dtype = number_class(text(json, "dtype")?).ok_or_else(|| Error::internal("a tensor is not of numbers"))?;
+    Ok(Kind::Tensor(TensorSchema { layout, dtype, shape: Shape::try_new(dims)? }))
+}
+
+/// The class of numbers whose path ends so.
+fn number_class(name: &str) -> Option<NumberClass> {
+    NumberClass::ALL.into_iter().find(|class| Class::from(*class).short() == name)
 }
 
 fn encode_index(index: &Index, tree: TreeId) -> Json {
@@ -123,7 +159,7 @@ fn decode_type(json: &Json) -> Result<ColumnType> {
     if name == "decimal" {
         return Ok(ColumnType::Decimal { precision: number(json, "precision")?, scale: number(json, "scale")? });
     }
-    let number = NumberClass::ALL.into_iter().find(|class| Class::from(*class).short() == name);
+    let number = number_class(name);
     let other = || TYPES.iter().find(|(_, known)| *known == name).map(|(ty, _)| *ty);
     number.map(ColumnType::Number).or_else(other).ok_or_else(|| Error::internal(format!("there is no type {name:?}")))
 }
@@ -133,11 +169,7 @@ fn decode_definition(path: &str, json: &Json) -> Result<Definition> {
     if format != FORMAT {
         return Err(Error::internal(format!("its format is {format}, and this release reads format {FORMAT}")));
     }
-    let kind = match text(json, "kind")? {
-        "btree" => Kind::BTree,
-        "table" => Kind::Table,
-        kind => return Err(Error::internal(format!("there is no kind {kind:?}"))),
-    };
+    let kind = decode_kind(field(json, "kind")?)?;
     let columns = list(json, "columns")?.iter().map(decode_column).collect::<Result<Vec<_>>>()?;
     let key_len: usize = number(json, "key_len")?;
     if key_len > columns.len() {

@@ -19,6 +19,7 @@ mod alter;
 mod append;
 mod batch;
 mod ddl;
+mod frozen;
 #[cfg(test)]
 pub(super) mod sample;
 mod scan;

@@ -41,6 +41,10 @@ pub enum Class {
     Ref(Ref),
     BTree,
     Table,
+    /// Tensors all of whose elements are kept.
+    Dense,
+    /// Tensors whose elements are kept that are not zero.
+    Sparse,
     /// A class of collections, chains or objects.
     Other(Other),
 }
@@ -69,8 +73,6 @@ const OTHER: &[&str] = &[
     "/state/scalar/op",
     "/state/collection",
     "/state/collection/tensor",
-    "/state/collection/tensor/dense",
-    "/state/collection/tensor/sparse",
     "/state/chain",
     "/state/chain/block",
     "/state/chain/sync",
@@ -116,6 +118,8 @@ const PATHS: &[(Class, &str)] = &[
     (Class::Stream, "/state/stream"),
     (Class::BTree, "/state/collection/btree"),
     (Class::Table, "/state/collection/table"),
+    (Class::Dense, "/state/collection/tensor/dense"),
+    (Class::Sparse, "/state/collection/tensor/sparse"),
     (Class::Op(Verb::Get), "/state/scalar/op/get"),
     (Class::Op(Verb::Put), "/state/scalar/op/put"),
     (Class::Op(Verb::Post), "/state/scalar/op/post"),

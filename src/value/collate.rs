@@ -37,8 +37,9 @@ fn rank(state: &State) -> u8 {
         },
         State::Closure(_) => 14,
         State::Collection(_) => 15,
-        State::Stream(_) => 16,
-        State::Object(_) => 17,
+        State::Tensor(_) => 16,
+        State::Stream(_) => 17,
+        State::Object(_) => 18,
     }
 }
 

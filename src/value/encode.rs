@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::class::Ref;
 use super::encode_collection::encode_collection;
+use super::encode_tensor::encode_tensor;
 use super::{Args, Class, Closure, Expr, Flow, Id, Number, Object, OpDef, OpKind, State, Step, Subject, Value};
 
 /// Receives the parts of a document in order.
@@ -43,6 +44,7 @@ pub fn encode(state: &State, out: &mut impl Encoder) {
         State::Op(op) => encode_op(op, out),
         State::Closure(closure) => encode_closure(closure, out),
         State::Collection(collection) => encode_collection(collection, out),
+        State::Tensor(tensor) => encode_tensor(tensor, out),
         // Whoever replies reads it first; here it can only be named.
         State::Stream(stream) => {
             out.begin_map();

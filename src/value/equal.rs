@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Whether two states are equal.
 ///
 /// Tuples are equal item by item, maps entry by entry, ops and closures if they are written the same, collections if
-/// they are the same view of the same table, streams if they do the same to the rows of the same view.
+/// they are the same view of the same table, tensors if they are the same one, streams if they do the same to the rows of the same view.
 pub fn equal(l: &State, r: &State) -> bool {
     match (l, r) {
         (State::Value(l), State::Value(r)) => equal_values(l, r),
@@ -23,6 +23,7 @@ pub fn equal(l: &State, r: &State) -> bool {
         (State::Op(l), State::Op(r)) => l == r,
         (State::Closure(l), State::Closure(r)) => l == r,
         (State::Collection(l), State::Collection(r)) => l == r,
+        (State::Tensor(l), State::Tensor(r)) => l == r,
         (State::Stream(l), State::Stream(r)) => l == r,
         (State::Object(l), State::Object(r)) => l == r,
         _ => false,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode::{expr_to_json, to_json};
 use super::hash_collection::hash_read;
+use super::hash_tensor::hash_tensor;
 use super::stream::Stage;
 use super::{Closure, Collection, Expr, Id, Map, Number, OpDef, OpKind, State, Step, Stream, Value, Version};
 
@@ -25,6 +26,7 @@ pub fn hash(state: &State) -> [u8; 32] {
         State::Closure(closure) => hash_closure(closure),
         // Those of its rows that were read; the method of a collection reads them first.
         State::Collection(collection) => hash_read(collection),
+        State::Tensor(tensor) => hash_tensor(tensor),
         State::Stream(stream) => hash_stream(stream),
         State::Object(_) => digest(to_json(state)),
     }

@@ -3,23 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::tensor::TensorSchema;
 use super::{Class, Id, NumberClass, State};
 
 /// Which collection a schema describes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum Kind {
     /// A set of rows; every column belongs to the key.
     BTree,
     /// Rows that are identified by a key.
     Table,
+    /// What is written to a tensor, as rows: see [`super::tensor::Content`].
+    Tensor(TensorSchema),
 }
 
 impl Kind {
     /// The class of collections of this kind.
-    pub fn class(self) -> Class {
+    pub fn class(&self) -> Class {
         match self {
             Kind::BTree => Class::BTree,
             Kind::Table => Class::Table,
+            Kind::Tensor(schema) => schema.layout.class(),
         }
     }
 }

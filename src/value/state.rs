@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, Closure, Collection, Id, Link, Number, Object, OpDef, Stream, Value};
+use super::{Class, Closure, Collection, Id, Link, Number, Object, OpDef, Stream, Table, Tensor, Value};
 use crate::error::{Error, Result};
 
 /// How deep tuples and maps may nest. Walks over states recurse, so this bounds the stack.
@@ -21,6 +21,7 @@ pub enum State {
     Op(Arc<OpDef>),
     Closure(Arc<Closure>),
     Collection(Arc<Collection>),
+    Tensor(Arc<Tensor>),
     Stream(Arc<Stream>),
     Object(Arc<Object>),
 }
@@ -38,8 +39,17 @@ impl State {
             State::Op(op) => Class::Op(op.kind.verb()),
             State::Closure(_) => Class::Closure,
             State::Collection(collection) => collection.class(),
+            State::Tensor(tensor) => tensor.class(),
             State::Stream(_) => Class::Stream,
             State::Object(object) => object.class(),
+        }
+    }
+
+    /// The collection that `table` stores: a tensor, a table or a B-tree.
+    pub fn stored(table: &Arc<Table>) -> Self {
+        match Tensor::stored(table) {
+            Some(tensor) => tensor.into(),
+            None => Collection::new(Arc::clone(table)).into(),
         }
     }
 
@@ -70,7 +80,7 @@ impl State {
             State::Closure(closure) => closure.op.set_home(home),
             State::Tuple(tuple) => tuple.items().iter().for_each(|item| item.set_home(home)),
             State::Map(map) => map.values().iter().for_each(|value| value.set_home(home)),
-            State::Value(_) | State::Collection(_) | State::Stream(_) | State::Object(_) => {}
+            State::Value(_) | State::Collection(_) | State::Tensor(_) | State::Stream(_) | State::Object(_) => {}
         }
     }
 
@@ -86,6 +96,7 @@ impl State {
             State::Op(op) => op.weight,
             State::Closure(closure) => SELF + closure.context.0.weight + closure.op.weight,
             State::Collection(collection) => SELF + collection.weight(),
+            State::Tensor(tensor) => SELF + tensor.weight(),
             State::Stream(stream) => SELF + stream.weight(),
             State::Object(object) => SELF + object.weight(),
         }
@@ -98,7 +109,7 @@ impl State {
             State::Map(map) => map.0.depth,
             State::Closure(closure) => closure.context.0.depth + 1,
             // Its rows, and the schema around them.
-            State::Collection(_) => 4,
+            State::Collection(_) | State::Tensor(_) => 4,
             // The collection, and what is around it.
             State::Stream(_) => 6,
             State::Object(object) => match object.as_ref() {
@@ -299,6 +310,18 @@ impl From<Tuple> for State {
 impl From<Collection> for State {
     fn from(collection: Collection) -> Self {
         State::Collection(Arc::new(collection))
+    }
+}
+
+impl From<Tensor> for State {
+    fn from(tensor: Tensor) -> Self {
+        State::Tensor(Arc::new(tensor))
+    }
+}
+
+impl From<Arc<Tensor>> for State {
+    fn from(tensor: Arc<Tensor>) -> Self {
+        State::Tensor(tensor)
     }
 }
 

@@ -169,7 +169,12 @@ fn to_data(state: &State, is_parameter: bool) -> Json {
         State::Map(map) => {
             Json::Object(map.iter().map(|(name, value)| (name.to_string(), to_data(value, is_parameter))).collect())
         }
-        State::Op(_) | State::Closure(_) | State::Collection(_) | State::Stream(_) | State::Object(_) => {
+        State::Op(_)
+        | State::Closure(_)
+        | State::Collection(_)
+        | State::Tensor(_)
+        | State::Stream(_)
+        | State::Object(_) => {
             Json::String(to_json(state))
         }
     }

@@ -13,6 +13,7 @@ mod statics;
 mod stream;
 mod string;
 mod table;
+mod tensor;
 mod tuple;
 mod value;
 
@@ -41,15 +42,19 @@ pub enum Receiver {
     Closure,
     BTree,
     Table,
+    Tensor,
     Stream,
     Object,
 }
 
 impl Receiver {
     /// All receivers, in the order of their discriminants.
-    pub const ALL: [Receiver; 16] = {
+    pub const ALL: [Receiver; 17] = {
         use Receiver::*;
-        [None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Stream, Object]
+        [
+            None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Tensor, Stream,
+            Object,
+        ]
     };
 
     /// The receiver that a state is.
@@ -69,10 +74,17 @@ impl Receiver {
             State::Closure(_) => Receiver::Closure,
             State::Stream(_) => Receiver::Stream,
             State::Object(_) => Receiver::Object,
-            State::Collection(collection) => match collection.table.schema.kind {
-                Kind::BTree => Receiver::BTree,
-                Kind::Table => Receiver::Table,
-            },
+            State::Tensor(_) => Receiver::Tensor,
+            State::Collection(collection) => Receiver::of_kind(&collection.table.schema.kind),
+        }
+    }
+
+    /// The receiver that collections of a kind are.
+    pub fn of_kind(kind: &Kind) -> Self {
+        match kind {
+            Kind::BTree => Receiver::BTree,
+            Kind::Table => Receiver::Table,
+            Kind::Tensor(_) => Receiver::Tensor,
         }
     }
 
@@ -93,6 +105,7 @@ impl Receiver {
             Class::Closure => Receiver::Closure,
             Class::BTree => Receiver::BTree,
             Class::Table => Receiver::Table,
+            Class::Dense | Class::Sparse => Receiver::Tensor,
             Class::Stream => Receiver::Stream,
             _ => return None,
         })
@@ -115,6 +128,7 @@ impl Receiver {
             Receiver::Closure => "Closure",
             Receiver::BTree => "BTree",
             Receiver::Table => "Table",
+            Receiver::Tensor => "Tensor",
             Receiver::Stream => "Stream",
             Receiver::Object => "Object",
         }
@@ -240,6 +254,7 @@ pub(crate) fn lists(receiver: Receiver) -> Vec<&'static [Method]> {
         Receiver::Op | Receiver::Closure | Receiver::Object => vec![any::METHODS],
         Receiver::BTree => vec![btree::METHODS],
         Receiver::Table => vec![table::METHODS],
+        Receiver::Tensor => vec![tensor::METHODS],
         Receiver::Stream => vec![any::METHODS, stream::METHODS],
         _ => vec![any::METHODS, value::METHODS],
     }
@@ -250,9 +265,11 @@ pub fn find(receiver: Receiver, name: &str) -> Option<&'static Method> {
     TABLE.get(&(receiver, name)).copied()
 }
 
-/// Whether calling `name` on something unknown may run an op: unless every class that has such a method computes it.
+/// Whether calling `name` on something unknown may run an op: unless every class that has such a method computes it. Tensors
+/// do not count: most names of their methods are those of numbers, whose calls should not be taken apart because of them.
 pub fn may_wait(name: &str) -> bool {
-    let mut found = Receiver::ALL.iter().filter_map(|receiver| find(*receiver, name)).peekable();
+    let known = Receiver::ALL.iter().filter(|receiver| **receiver != Receiver::Tensor);
+    let mut found = known.filter_map(|receiver| find(*receiver, name)).peekable();
     found.peek().is_none() || found.any(Method::may_wait)
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::{DataCall, Worker};
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
 use crate::compiler::methods::Shape;
+use crate::compiler::tensor;
 use crate::error::{Error, Result};
 use crate::exec::call::Invocation;
 use crate::exec::sql;
 use crate::value::cell::cast_row;
 use crate::value::hash_collection::hash_collection;
 use crate::value::schema::{ColumnType, Kind};
-use crate::value::{Class, Collection, Id, Link, Map, State, Table, Tuple, Value};
+use crate::value::{Class, Collection, Id, Link, Map, State, Table, Tensor, Tuple, Value};
 
 /// Rows that are written before others get a turn.
 const TURN_ROWS: usize = 1024;
@@ -25,15 +26,30 @@ impl Worker<'_> {
             DataCall::Method { collection, path, shape, args } => {
                 self.method(&collection, &path, &shape, &args).await.map(Invocation::Done)
             }
+            DataCall::Tensor { tensor, path, shape, args } => {
+                self.tensor(&tensor, &path, &shape, &args).await.map(Invocation::Done)
+            }
             DataCall::WriteAll { collection, args } => self.write_all(&collection, &args).await.map(Invocation::Done),
             DataCall::Path { link, shape, args } => match Class::at(class_path(&link)) {
                 Some(Class::BTree) => self.construct(Kind::BTree, &shape, &args).await.map(Invocation::Done),
                 Some(Class::Table) => self.construct(Kind::Table, &shape, &args).await.map(Invocation::Done),
+                _ if tensor::is_constructor(&link.path_text()) => {
+                    self.construct_tensor(&link.path_text(), &shape, &args).await.map(Invocation::Done)
+                }
                 _ => self.cluster(&link, &shape, args).await,
             },
         }
     }
 
+    /// A call of the collection that a table stores, or of a method of it.
+    pub(super) async fn stored(&self, table: &Arc<Table>, path: &[Id], shape: &Shape, args: &[State]) -> Result<State> {
+        match Tensor::stored(table) {
+            Some(tensor) => self.tensor(&Arc::new(tensor), path, shape, args).await,
+            None => self.method(&Collection::new(Arc::clone(table)), path, shape, args).await,
+        }
+    }
+
+    /// A call of a table or a B-tree, or of a method of it.
     pub(super) async fn method(
         &self,
         collection: &Collection,
@@ -98,7 +114,7 @@ impl Worker<'_> {
         }
         let (table, rest) = path.split_at(TABLE_SEGMENTS);
         match self.txn().table(&text(table)).await? {
-            Some(table) => self.method(&Collection::new(table), rest, shape, args).await,
+            Some(table) => self.stored(&table, rest, shape, args).await,
             None => Err(Error::not_found(link.path_text())),
         }
     }

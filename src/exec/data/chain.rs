@@ -173,7 +173,7 @@ impl Worker<'_> {
         }
         let initial = match &chain.subject {
             Subject::Collection(_) => {
-                return self.method(&Collection::new(subject), rest, shape, &args).await.map(Invocation::Done);
+                return self.stored(&subject, rest, shape, &args).await.map(Invocation::Done);
             }
             Subject::Value(initial) => initial,
         };
@@ -257,7 +257,7 @@ impl Worker<'_> {
     /// A chain with what it records: `{"/state/chain/<kind>": <subject>}`, or with its blocks beside the subject.
     pub(super) async fn chain_form(&self, chain: &ChainDef, table: &Arc<Table>) -> Result<State> {
         let subject = match &chain.subject {
-            Subject::Collection(_) => Collection::new(Arc::clone(table)).into(),
+            Subject::Collection(_) => State::stored(table),
             Subject::Value(_) => self.value(table).await?,
         };
         let parts = match chain.kind {
@@ -303,7 +303,7 @@ impl Worker<'_> {
     async fn at(&self, blocks: &Blocks<'_>, key: &State) -> Result<State> {
         let table = replay(blocks, Some(txn_id(key)?)).await?;
         match blocks.subject_kind() {
-            Subject::Collection(_) => Ok(Collection::new(table).into()),
+            Subject::Collection(_) => Ok(State::stored(&table)),
             Subject::Value(_) => self.value(&table).await,
         }
     }

@@ -14,6 +14,7 @@ mod policy;
 mod read;
 mod reader;
 mod reduce;
+mod tensor;
 mod upkeep;
 mod write;
 
@@ -33,6 +34,7 @@ use upkeep::Job;
 use super::call::{Caller, Invocation};
 use super::relation::Engine;
 use super::sql::{Outcome, Plans};
+use super::tensor::device::Devices;
 use crate::chain::record;
 use crate::cluster::{Description, registry};
 use crate::compiler::methods::Shape;
@@ -40,7 +42,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::storage::{Store, TableDiff, Transaction};
 use crate::txn::{Access, Txn, Watch};
-use crate::value::{Collection, Id, Link, Map, State, Tuple};
+use crate::value::{Collection, Id, Link, Map, State, Tensor, Tuple};
 
 /// What a script of SQL is answered with.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub enum SqlReply {
 pub(super) enum DataCall {
     /// Of a collection, or of a method of it.
     Method { collection: Arc<Collection>, path: Arc<[Id]>, shape: Shape, args: Vec<State> },
+    /// Of a tensor, or of a method of it.
+    Tensor { tensor: Arc<Tensor>, path: Arc<[Id]>, shape: Shape, args: Vec<State> },
     /// Of a collection, with the rows that are put to it: key and value of each.
     WriteAll { collection: Arc<Collection>, args: Vec<State> },
     /// Of a path of this host.
@@ -69,6 +73,7 @@ pub struct Session {
     actor: Option<State>,
     engine: Engine,
     plans: Arc<Plans>,
+    devices: Arc<Devices>,
     chains: Tracked,
     open_blocks: Arc<OpenBlocks>,
     /// What the request may call.
@@ -97,6 +102,7 @@ impl Session {
         store: &Arc<Store>,
         engine: &Engine,
         plans: &Arc<Plans>,
+        devices: &Arc<Devices>,
         open_blocks: &Arc<OpenBlocks>,
         txn: &Txn,
         limits: &Limits,
@@ -107,6 +113,7 @@ impl Session {
             actor: None,
             engine: engine.clone(),
             plans: Arc::clone(plans),
+            devices: Arc::clone(devices),
             chains: Tracked::default(),
             open_blocks: Arc::clone(open_blocks),
             access: txn.access.clone(),
@@ -246,6 +253,11 @@ impl Session {
                     *left = left.saturating_sub(filled.weight());
                     filled.into()
                 }
+                State::Tensor(tensor) => {
+                    let filled = Worker::of(self).filled_tensor(&tensor, *left).await?;
+                    *left = left.saturating_sub(filled.weight());
+                    filled.into()
+                }
                 State::Tuple(tuple) if tuple.items().iter().any(has_collection) => {
                     let mut items = Vec::with_capacity(tuple.items().len());
                     for item in tuple.items() {
@@ -307,7 +319,7 @@ impl Worker<'_> {
 fn has_collection(state: &State) -> bool {
     match state {
         State::Object(object) => object.parts().into_iter().any(has_collection),
-        State::Collection(_) => true,
+        State::Collection(_) | State::Tensor(_) => true,
         State::Tuple(tuple) => tuple.items().iter().any(has_collection),
         State::Map(map) => map.values().iter().any(has_collection),
         _ => false,

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::exec::relation::CollectionProvider;
 use crate::exec::relation::error::external;
 use crate::storage::Transaction;
+use crate::value::schema::Kind;
 use crate::value::{Table, Version};
 
 /// The one catalog.
@@ -70,8 +71,20 @@ pub(super) fn path_to(name: &TableReference) -> crate::error::Result<String> {
 /// # Errors
 /// As [`path_to`]; `NotFound` if it is not there.
 pub(super) async fn find(txn: &Transaction, name: &TableReference) -> crate::error::Result<Arc<Table>> {
-    let table = txn.table(&path_to(name)?).await?;
-    table.ok_or_else(|| no_table(name))
+    match txn.table(&path_to(name)?).await? {
+        Some(table) if is_tensor(&table) => Err(tensor(&table)),
+        Some(table) => Ok(table),
+        None => Err(no_table(name)),
+    }
+}
+
+/// Whether a table holds what was written to a tensor, which means nothing to others.
+fn is_tensor(table: &Table) -> bool {
+    matches!(table.schema.kind, Kind::Tensor(_))
+}
+
+fn tensor(table: &Table) -> Error {
+    Error::bad_request(format!("{} is a tensor, which has no rows", table.name))
 }
 
 /// The schema and the name of the table at a path, if SQL shows it.
@@ -141,7 +154,7 @@ impl Tables {
     pub(super) async fn list(&self) -> crate::error::Result<()> {
         let mut listed: BTreeMap<String, BTreeMap<String, Arc<Table>>> = BTreeMap::new();
         for (path, table) in self.txn.tables(SERVICES).await? {
-            if let Some((schema, name)) = place_of(&path) {
+            if let Some((schema, name)) = place_of(&path).filter(|_| !is_tensor(&table)) {
                 listed.entry(schema.into()).or_default().insert(name.into(), table);
             }
         }
@@ -223,6 +236,9 @@ impl SchemaProvider for Schema {
         let tables = &self.tables;
         let Ok(path) = path_to(&TableReference::partial(self.name.as_str(), name)) else { return Ok(None) };
         let Some(table) = tables.txn.table(&path).await.map_err(external)? else { return Ok(None) };
+        if is_tensor(&table) {
+            return Err(external(tensor(&table)));
+        }
         tables.found.lock().insert(path, Arc::clone(&table));
         let provider = CollectionProvider::new(table);
         let says_keys = tables.says_keys.load(Ordering::Relaxed);

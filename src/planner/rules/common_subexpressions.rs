@@ -61,7 +61,14 @@ impl Pass for Merge {
 /// Large constants are cheap to have twice.
 fn is_cheap_to_compare(op: &Op) -> bool {
     match op {
-        Op::Const(State::Op(_) | State::Closure(_) | State::Collection(_) | State::Stream(_) | State::Object(_)) => {
+        Op::Const(
+            State::Op(_)
+            | State::Closure(_)
+            | State::Collection(_)
+            | State::Tensor(_)
+            | State::Stream(_)
+            | State::Object(_),
+        ) => {
             false
         }
         Op::Const(state) => state.weight() <= 1024,

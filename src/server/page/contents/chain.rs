@@ -4,18 +4,20 @@ use super::{Entry, first};
 use crate::chain::{ChainDef, Kind, Subject};
 use crate::server::page::call::{Body, Call, Param};
 use crate::value::schema;
+use crate::value::tensor::{Layout, TensorSchema};
 use crate::value::{Class, Id, NumberClass, Schema, State, Verb};
 
 pub(super) fn entry<'a>(name: &Id, chain: &'a ChainDef, path: &str) -> Entry<'a> {
-    let (what, schema, calls) = match &chain.subject {
+    let (what, schema, calls): (String, _, _) = match &chain.subject {
         Subject::Collection(schema) => {
-            let (what, calls) = match schema.kind {
-                schema::Kind::Table => ("a table", table(schema, path)),
-                schema::Kind::BTree => ("a B-tree, whose rows are their own keys", btree(schema, path)),
+            let (what, calls) = match &schema.kind {
+                schema::Kind::Table => ("a table".into(), table(schema, path)),
+                schema::Kind::BTree => ("a B-tree, whose rows are their own keys".into(), btree(schema, path)),
+                schema::Kind::Tensor(schema) => (described(schema), tensor(schema, path)),
             };
-            (what, Some(schema), calls)
+            (what, Some(schema).filter(|schema| !matches!(schema.kind, schema::Kind::Tensor(_))), calls)
         }
-        Subject::Value(initial) => ("a value", None, value(initial, path)),
+        Subject::Value(initial) => ("a value".into(), None, value(initial, path)),
     };
     let about = format!("A {} of {what}. {}", class_of(&chain.kind), keeps(&chain.kind));
     Entry { schema, ..Entry::new(name.as_str(), about, calls) }
@@ -81,6 +83,37 @@ fn btree(schema: &Schema, path: &str) -> Vec<Call> {
         count(path),
         info(path),
         call(Verb::Delete, "Delete the rows that begin with these cells; without a key, delete all").with_key(prefix()),
+    ]
+}
+
+/// What a tensor looks like, in words.
+fn described(schema: &TensorSchema) -> String {
+    let layout = match schema.layout {
+        Layout::Dense => "dense",
+        Layout::Sparse => "sparse",
+    };
+    format!("a {layout} tensor of {} with the shape {}", Class::from(schema.dtype), schema.shape)
+}
+
+fn tensor(schema: &TensorSchema, path: &str) -> Vec<Call> {
+    let first = vec![0; schema.shape.ndim()];
+    let bounds = || Param {
+        name: "key".into(),
+        schema: serde_json::json!({"type": "array"}),
+        example: serde_json::json!(first),
+        ..Param::of_class("key", Some(Class::Tuple))
+    };
+    let element = || Param::of_class("value", Some(schema.dtype.into()));
+    let call = |verb, summary| Call::new(verb, path.to_string(), summary);
+    let sum = Call { result: Some(Class::Number), ..Call::new(Verb::Get, format!("{path}/sum"), "Add up all elements") };
+    vec![
+        call(Verb::Put, "Write a number or a tensor to the elements that the key says; without a key, to all")
+            .with_key(bounds())
+            .with_body(Body::Value(element())),
+        call(Verb::Get, "Read the elements that the key says, a position or a range for each axis; without a key, all")
+            .with_key(bounds()),
+        sum,
+        info(path),
     ]
 }
 

@@ -50,7 +50,7 @@ impl Ops<'_> {
 }
 
 fn of_collection(schema: &Schema, rest: &[Id], args: &Args) -> Option<Class> {
-    let receiver = if schema.kind == Kind::Table { Receiver::Table } else { Receiver::BTree };
+    let receiver = Receiver::of_kind(&schema.kind);
     match (rest, args) {
         ([], Args::Put(..) | Args::Delete(_)) => Some(Class::None),
         ([method], _) => find(receiver, method.as_str()).map(|method| result_class(method, schema.kind.class(), None)),

@@ -110,7 +110,10 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// A call of a collection, whose columns are declared.
     fn collection(&mut self, schema: &Schema, rest: &[Id], args: &Args) {
-        let receiver = if schema.kind == Kind::Table { Receiver::Table } else { Receiver::BTree };
+        let receiver = Receiver::of_kind(&schema.kind);
+        if receiver == Receiver::Tensor {
+            return self.arguments(args, |_| None);
+        }
         let param = rest.first().and_then(|name| methods::param_class(find(receiver, name.as_str())?, None));
         if param == Some(Class::Number) {
             return self.arguments(args, |_| param.map(Guess::declared));

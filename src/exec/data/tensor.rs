@@ -1,0 +1,393 @@
+//! Tensors: makes them, reads them, and writes to them, in the transaction of the request.
+//!
+//! A call makes an expression ([`crate::compiler::tensor`]). Small results are computed at once, and so is what would be
+//! computed again whenever one of its elements is asked for; what works element by element on a large tensor waits until
+//! its elements are needed, so that a chain of such calls is computed in one go, and need not fit in memory.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
+
+use super::Worker;
+use crate::compiler::methods::Shape as CallShape;
+use crate::compiler::tensor::{self, Action};
+use crate::error::{Error, Result};
+use crate::exec::tensor::{Evaluation, Mapping, each_place, span};
+use crate::value::hash_tensor::TensorHasher;
+use crate::value::number::cast::cast;
+use crate::value::number::compare::is_truthy;
+use crate::value::tensor::elements::width;
+use crate::value::tensor::{
+    AxisBound, Base, Elements, Initial, Layout, Node, Operand, Shape, TensorSchema,
+};
+use crate::value::{Id, Map, State, Tensor, Tuple, Value};
+
+/// Bytes of a result that is computed when it is made, whatever it is.
+const EAGER_BYTES: u64 = 1 << 20;
+/// Bytes of a result that is kept in memory.
+const MEMORY_BYTES: u64 = 16 << 20;
+/// Blocks that are written together.
+const GROUP: usize = 64;
+
+impl Worker<'_> {
+    /// A call of a tensor, or of a method of it.
+    pub(super) async fn tensor(
+        &self,
+        tensor: &Arc<Tensor>,
+        path: &[Id],
+        shape: &CallShape,
+        args: &[State],
+    ) -> Result<State> {
+        let name = match path {
+            [] => None,
+            [name] => Some(name.as_str()),
+            path => {
+                let path: Vec<&str> = path.iter().map(Id::as_str).collect();
+                return Err(Error::not_found(format!("/{}", path.join("/"))));
+            }
+        };
+        let subject = match shape {
+            CallShape::Put => Arc::clone(tensor),
+            _ => self.frozen_tensor(tensor)?,
+        };
+        let args = args.iter().map(|arg| self.frozen(arg)).collect::<Result<Vec<_>>>()?;
+        self.act_on_tensor(tensor::plan(&subject, name, shape, &args)?).await
+    }
+
+    /// A call of a constructor.
+    pub(super) async fn construct_tensor(&self, path: &str, shape: &CallShape, args: &[State]) -> Result<State> {
+        let args = args.iter().map(|arg| self.frozen(arg)).collect::<Result<Vec<_>>>()?;
+        self.act_on_tensor(tensor::construct(path, shape, &args)?).await
+    }
+
+    async fn act_on_tensor(&self, action: Action) -> Result<State> {
+        let evaluation = self.evaluation();
+        match action {
+            Action::Done(state) => Ok(state),
+            Action::Tensor(tensor) => self.settled(&evaluation, Arc::new(tensor)).await.map(State::Tensor),
+            Action::Element { of, offset } => {
+                let entries = match of.schema.layout {
+                    Layout::Dense => return Ok(evaluation.piece(&of, offset..offset + 1).await?.get(0).into()),
+                    Layout::Sparse => evaluation.entries_within(&of, offset..offset + 1).await?,
+                };
+                Ok(if entries.is_empty() { of.schema.zero() } else { entries.values.get(0) }.into())
+            }
+            Action::Fold { op, of } => Ok(evaluation.fold(op, &of).await?.into()),
+            Action::Norm { of, dtype } => Ok(evaluation.norm(&of, dtype).await?.into()),
+            Action::Hash(tensor) => self.hash_of_tensor(&evaluation, &tensor).await,
+            Action::Make { schema, initial } => Ok(self.make_tensor(&schema, initial).into()),
+            Action::Write { tensor, bounds, value } => {
+                let base = tensor.base().ok_or_else(|| Error::internal("only a base can be written to"))?;
+                self.check_write(&base.table)?;
+                match tensor.schema.layout {
+                    Layout::Dense => self.write_dense(&evaluation, &tensor, base, &bounds, &value).await?,
+                    Layout::Sparse => self.write_sparse(&evaluation, &tensor, base, &bounds, &value).await?,
+                }
+                Ok(State::NONE)
+            }
+        }
+    }
+
+    fn evaluation(&self) -> Evaluation {
+        Evaluation::new(&self.session.devices, self.txn())
+    }
+
+    /// A base of this transaction.
+    fn make_tensor(&self, schema: &TensorSchema, initial: Initial) -> Tensor {
+        let initial = match initial {
+            Initial::Random { distribution, .. } => Initial::Random { seed: rand::random(), distribution },
+            initial => initial,
+        };
+        Tensor::of(&self.txn().create(schema.rows()), schema, Arc::new(initial))
+    }
+
+    /// A state in which every base is as it is now.
+    fn frozen(&self, state: &State) -> Result<State> {
+        Ok(match state {
+            State::Tensor(tensor) => self.frozen_tensor(tensor)?.into(),
+            State::Tuple(tuple) if tuple.items().iter().any(has_base) => {
+                let items = tuple.items().iter().map(|item| self.frozen(item)).collect::<Result<Vec<_>>>()?;
+                Tuple::try_new(items)?.into()
+            }
+            State::Map(map) if map.values().iter().any(has_base) => {
+                let values = map.values().iter().map(|value| self.frozen(value)).collect::<Result<Vec<_>>>()?;
+                Map::from_sorted(map.shared_keys(), values.into())?.into()
+            }
+            state => state.clone(),
+        })
+    }
+
+    pub(super) fn frozen_tensor(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
+        let Node::Base(base) = &tensor.node else { return Ok(Arc::clone(tensor)) };
+        let content = self.txn().freeze(&base.table)?;
+        let node = match content.is_empty() {
+            true => Node::Initial(Arc::clone(&base.initial)),
+            false => Node::Stored { content, initial: Arc::clone(&base.initial) },
+        };
+        Ok(Arc::new(Tensor::new(tensor.schema.clone(), node)))
+    }
+
+    /// An expression, or what it results in, if that is better known now.
+    async fn settled(&self, evaluation: &Evaluation, tensor: Arc<Tensor>) -> Result<Arc<Tensor>> {
+        if tensor.schema.layout == Layout::Sparse {
+            let entries = evaluation.entries(&tensor).await?;
+            return Ok(initial(&tensor.schema, Initial::Entries(entries)));
+        }
+        let bytes = tensor.size().saturating_mul(width(tensor.dtype()) as u64);
+        let is_costly = matches!(tensor.node, Node::Reduce { .. } | Node::MatMul { .. } | Node::ArgSort { .. });
+        if bytes > EAGER_BYTES && !is_costly && tensor.depth() < Tensor::DEPTH_MAX {
+            return Ok(tensor);
+        }
+        if bytes > MEMORY_BYTES {
+            self.note(|| format!("computes {} elements to files", tensor.size()));
+            return evaluation.spilled(&tensor).await;
+        }
+        Ok(initial(&tensor.schema, Initial::Elements(evaluation.elements(&tensor).await?)))
+    }
+
+    /// A tensor with its elements in memory, for a reply.
+    ///
+    /// # Errors
+    /// `TooLarge` if they take more than `bytes_max`.
+    pub(super) async fn filled_tensor(&self, tensor: &Arc<Tensor>, bytes_max: u64) -> Result<Arc<Tensor>> {
+        let (tensor, evaluation) = (self.frozen_tensor(tensor)?, self.evaluation());
+        let too_large = || Error::too_large(format!("a tensor of shape {} is too large for a reply", tensor.shape()));
+        match tensor.schema.layout {
+            Layout::Sparse => {
+                let entries = evaluation.entries(&tensor).await?;
+                if entries.weight() > bytes_max {
+                    return Err(too_large());
+                }
+                Ok(initial(&tensor.schema, Initial::Entries(entries)))
+            }
+            Layout::Dense if tensor.size().saturating_mul(width(tensor.dtype()) as u64) > bytes_max => Err(too_large()),
+            Layout::Dense => Ok(initial(&tensor.schema, Initial::Elements(evaluation.elements(&tensor).await?))),
+        }
+    }
+
+    async fn hash_of_tensor(&self, evaluation: &Evaluation, tensor: &Arc<Tensor>) -> Result<State> {
+        let mut hasher = TensorHasher::new(tensor);
+        match tensor.schema.layout {
+            Layout::Sparse => {
+                let entries = evaluation.entries(tensor).await?;
+                let all = entries.offsets.iter().zip(entries.values.iter());
+                all.for_each(|(offset, element)| hasher.element(*offset, element));
+            }
+            Layout::Dense => {
+                let mut pieces = evaluation.pieces(tensor);
+                let mut at = 0;
+                while let Some(piece) = pieces.try_next().await? {
+                    (at..).zip(piece.iter()).for_each(|(offset, element)| hasher.element(offset, element));
+                    at += piece.len() as u64;
+                }
+            }
+        }
+        Ok(hasher.finish_id().into())
+    }
+
+    /// Writes to a part of a dense tensor. What is written was fixed when the call was made, so it may be computed from the
+    /// tensor itself.
+    async fn write_dense(
+        &self,
+        evaluation: &Evaluation,
+        tensor: &Tensor,
+        base: &Base,
+        bounds: &[AxisBound],
+        value: &Operand,
+    ) -> Result<()> {
+        let before = self.frozen_tensor(&Arc::new(Tensor::of(&base.table, &tensor.schema, Arc::clone(&base.initial))))?;
+        let value = spread(&tensor.schema, bounds, value)?;
+        let mapping = Mapping::of_bounds(tensor, bounds);
+        let mut runs = Vec::new();
+        mapping.runs(0..value.size(), |start, len| runs.push((start, len)));
+        let mut patch = Patch { worker: self, evaluation, base, before, block: None, rows: vec![] };
+        let mut pieces = evaluation.pieces(&value);
+        let (mut piece, mut used) = (Elements::zeros(tensor.dtype(), 0), 0);
+        for (mut start, mut left) in runs {
+            while left > 0 {
+                if used == piece.len() {
+                    let next = pieces.try_next().await?;
+                    (piece, used) = (next.ok_or_else(|| Error::internal("too few elements to write"))?, 0);
+                }
+                let len = left.min((piece.len() - used) as u64);
+                patch.write(start, &piece.slice(used, len as usize)).await?;
+                (start, left, used) = (start + len, left - len, used + len as usize);
+            }
+        }
+        patch.finish().await
+    }
+
+    /// Writes to a part of a sparse tensor.
+    async fn write_sparse(
+        &self,
+        evaluation: &Evaluation,
+        tensor: &Arc<Tensor>,
+        base: &Base,
+        bounds: &[AxisBound],
+        value: &Operand,
+    ) -> Result<()> {
+        let (shape, table) = (tensor.shape(), &base.table);
+        let mut rows = Vec::new();
+        let is_number = match value {
+            Operand::Number(number) => {
+                let number = cast(*number, tensor.dtype());
+                if is_truthy(number) {
+                    // Only single elements are written so.
+                    let (offset, _) = span(shape, bounds);
+                    rows.push((offset, number));
+                }
+                true
+            }
+            Operand::Tensor(_) => false,
+        };
+        if !is_number {
+            let value = spread(&tensor.schema, bounds, value)?;
+            let entries = evaluation.entries(&value).await?;
+            let mapping = Mapping::of_bounds(tensor, bounds);
+            for (offset, element) in entries.offsets.iter().zip(entries.values.iter()) {
+                mapping.runs(*offset..offset + 1, |place, _| rows.push((place, element)));
+            }
+        }
+        let before = self.frozen_tensor(tensor)?;
+        let (first, last) = span(shape, bounds);
+        let old = evaluation.entries_within(&before, first..last + 1).await?;
+        let kept: BTreeSet<u64> = rows.iter().map(|(offset, _)| *offset).collect();
+        for offset in old.offsets.iter() {
+            let mut is_within = false;
+            each_place(shape, bounds, *offset, |_| is_within = true);
+            if is_within && !kept.contains(offset) {
+                self.remove_entry(base, *offset, &tensor.schema).await?;
+            }
+        }
+        let rows: Vec<Vec<State>> =
+            rows.into_iter().map(|(offset, element)| vec![offset.into(), element.into()]).collect();
+        self.txn().put_rows(table, &rows).await
+    }
+
+    /// Makes an element of a sparse tensor zero.
+    async fn remove_entry(&self, base: &Base, offset: u64, schema: &TensorSchema) -> Result<()> {
+        match base.initial.as_ref() {
+            Initial::Fill(_) => self.txn().delete(&base.table, &[offset.into()]).await.map(|_| ()),
+            // A zero hides what was there from the beginning.
+            _ => self.txn().put(&base.table, &[offset.into(), schema.zero().into()]).await,
+        }
+    }
+}
+
+/// Writes elements to the blocks of a dense tensor.
+struct Patch<'a, 'b> {
+    worker: &'a Worker<'b>,
+    evaluation: &'a Evaluation,
+    base: &'a Base,
+    /// The tensor as it was.
+    before: Arc<Tensor>,
+    /// The number of the block that is being written, and its bytes.
+    block: Option<(u64, Vec<u8>)>,
+    /// Blocks that are to be written.
+    rows: Vec<Vec<State>>,
+}
+
+impl Patch<'_, '_> {
+    /// Writes elements from number `start` on.
+    async fn write(&mut self, start: u64, elements: &Elements) -> Result<()> {
+        let (width, block_len) = (width(elements.dtype()), Elements::block_len(elements.dtype()));
+        let bytes = elements.bytes().as_slice();
+        let mut done = 0;
+        while done < elements.len() as u64 {
+            let (block, within) = ((start + done) / block_len, (start + done) % block_len);
+            let block_end = block_len.min(self.before.size() - block * block_len);
+            let len = (block_end - within).min(elements.len() as u64 - done);
+            let old = self.block(block, within == 0 && len == block_end).await?;
+            let (to, from) = (within as usize * width, done as usize * width);
+            let len_bytes = len as usize * width;
+            old[to..to + len_bytes].copy_from_slice(&bytes[from..from + len_bytes]);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a block, which are read unless all of them will be written.
+    async fn block(&mut self, block: u64, is_whole: bool) -> Result<&mut [u8]> {
+        if self.block.as_ref().is_none_or(|(current, _)| *current != block) {
+            self.flush(GROUP).await?;
+            let dtype = self.before.dtype();
+            let block_len = Elements::block_len(dtype);
+            let range = block * block_len..((block + 1) * block_len).min(self.before.size());
+            let bytes = match is_whole {
+                true => vec![0; (range.end - range.start) as usize * width(dtype)],
+                false => match self.worker.txn().get(&self.base.table, &[block.into()]).await?.as_deref() {
+                    // What was written before, perhaps just now.
+                    Some([_, State::Value(Value::Bytes(bytes))]) => bytes.to_vec(),
+                    _ => self.evaluation.piece(&self.before, range).await?.bytes().to_vec(),
+                },
+            };
+            self.block = Some((block, bytes));
+        }
+        self.block.as_mut().map(|(_, bytes)| bytes.as_mut_slice()).ok_or_else(|| Error::internal("no block"))
+    }
+
+    /// Keeps the current block to be written, and writes if that makes `group` blocks or more.
+    async fn flush(&mut self, group: usize) -> Result<()> {
+        if let Some((block, bytes)) = self.block.take() {
+            self.rows.push(vec![block.into(), State::Value(Value::Bytes(bytes.into()))]);
+        }
+        if self.rows.len() >= group {
+            self.worker.txn().put_rows(&self.base.table, &std::mem::take(&mut self.rows)).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<()> {
+        self.flush(1).await
+    }
+}
+
+/// A value as a tensor of the shape of the bounds and the dtype of what it is written to.
+fn spread(schema: &TensorSchema, bounds: &[AxisBound], value: &Operand) -> Result<Arc<Tensor>> {
+    let dims = bounds.iter().filter_map(|bound| match bound {
+        AxisBound::At(_) => None,
+        AxisBound::Range(start, end) => Some(end - start),
+        AxisBound::Positions(positions) => Some(positions.len() as u64),
+    });
+    let dims: Vec<u64> = dims.collect();
+    let shape = Shape::try_new(if dims.is_empty() { vec![1] } else { dims })?;
+    let target = TensorSchema { shape: shape.clone(), ..schema.clone() };
+    let tensor = match value {
+        Operand::Number(number) => {
+            return Ok(initial(&target, Initial::Fill(cast(*number, schema.dtype))));
+        }
+        Operand::Tensor(tensor) => Arc::clone(tensor),
+    };
+    let tensor = match *tensor.shape() == shape {
+        true => tensor,
+        false => {
+            let schema = TensorSchema { shape, ..tensor.schema.clone() };
+            Arc::new(Tensor::new(schema, Node::Broadcast { of: tensor }))
+        }
+    };
+    let tensor = match tensor.schema.layout == schema.layout {
+        true => tensor,
+        false => {
+            let schema = TensorSchema { layout: schema.layout, ..tensor.schema.clone() };
+            Arc::new(Tensor::new(schema, Node::Relayout { of: tensor }))
+        }
+    };
+    Ok(match tensor.dtype() == schema.dtype {
+        true => tensor,
+        false => Arc::new(Tensor::new(target, Node::Cast { of: tensor })),
+    })
+}
+
+fn initial(schema: &TensorSchema, initial: Initial) -> Arc<Tensor> {
+    Arc::new(Tensor::new(schema.clone(), Node::Initial(Arc::new(initial))))
+}
+
+fn has_base(state: &State) -> bool {
+    match state {
+        State::Tensor(tensor) => tensor.base().is_some(),
+        State::Tuple(tuple) => tuple.items().iter().any(has_base),
+        State::Map(map) => map.values().iter().any(has_base),
+        _ => false,
+    }
+}

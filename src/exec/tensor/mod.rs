@@ -1,0 +1,69 @@
+//! Computes tensors.
+//!
+//! A tensor is an expression ([`crate::value::tensor::Node`]). Its elements are asked for in ranges of their row-major
+//! order, *pieces*, which are small enough for the processor's cache, so that what is computed need not fit in memory:
+//!
+//! - [`leaf`] reads what is stored, and makes what constructors say;
+//! - [`region`] computes everything that works element by element, a whole expression at once, on one device;
+//! - [`view`] finds the elements of slices, transposes and other parts;
+//! - [`reduce`], [`matmul`] and [`sort`] compute what needs many elements for one; their results are kept for as long as an
+//!   [`Evaluation`] lasts, in memory or, if they are large, with the writes of the transaction;
+//! - [`sparse`] works with the entries of sparse tensors;
+//! - [`kernel`] has the functions over pieces, computed by burn, and [`device`] chooses where they run.
+
+pub(crate) mod device;
+pub(crate) mod kernel;
+mod leaf;
+mod matmul;
+mod piece;
+mod reduce;
+mod region;
+mod sort;
+mod sparse;
+mod view;
+mod whole;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use self::device::Devices;
+use self::whole::Whole;
+pub(super) use self::sparse::{each_place, span};
+pub(super) use self::view::Mapping;
+use crate::storage::Transaction;
+use crate::value::Tensor;
+use crate::value::tensor::{Elements, Entries};
+
+/// Elements of a piece: few enough for the processor's cache, many enough that what is done once a piece does not count.
+const PIECE_LEN: u64 = 128 << 10;
+/// Bytes of a tensor that is brought into memory as a whole.
+const WHOLE_BYTES: u64 = 128 << 20;
+/// Pieces that are computed at the same time.
+const PARALLEL: usize = 4;
+
+/// The place for a panel, which one at a time reads.
+type Panel = Arc<tokio::sync::Mutex<Option<(u64, Elements)>>>;
+
+/// One use of an expression: what it is computed with, and the parts that were computed already.
+pub(crate) struct Evaluation {
+    devices: Arc<Devices>,
+    /// Where large results go meanwhile.
+    txn: Arc<Transaction>,
+    /// Results that are needed as a whole, by the addresses of their expressions, which are kept so that no address is used
+    /// again.
+    results: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Whole>>)>>,
+    /// The entries of sparse operands, by their addresses.
+    kept: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Entries>>)>>,
+    /// The last panel of each view that is read in panels, by the address of the view: where it begins, and its elements.
+    panels: Mutex<HashMap<usize, (Arc<Tensor>, Panel)>>,
+}
+
+impl Evaluation {
+    /// An evaluation in which nothing was computed yet.
+    pub fn new(devices: &Arc<Devices>, txn: &Arc<Transaction>) -> Self {
+        Self { devices: Arc::clone(devices), txn: Arc::clone(txn), results: Mutex::default(), kept: Mutex::default(), panels: Mutex::default() }
+    }
+}

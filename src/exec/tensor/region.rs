@@ -1,0 +1,134 @@
+//! Regions: what works element by element, computed together on one device.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::device::Devices;
+use super::kernel::{Chunk, Operand as Input};
+use super::Evaluation;
+use crate::error::{Error, Result};
+use crate::storage::files::run_blocking;
+use crate::value::Tensor;
+use crate::value::tensor::{Elements, Node, Operand};
+
+/// Elements that are computed at once, where others wait: fewer than it is worth to hand over to another thread.
+const INLINE_LEN: usize = 16 << 10;
+
+/// Tensors that a region reads, by their addresses.
+type Leaves = HashMap<usize, (Arc<Tensor>, Elements)>;
+
+impl Evaluation {
+    /// Elements of an expression: those of its leaves are read, and then everything is computed in one go.
+    pub(super) async fn region(&self, tensor: &Arc<Tensor>, range: Range<u64>) -> Result<Elements> {
+        let mut found = Vec::new();
+        let mut seen = HashMap::new();
+        walk(tensor, &mut seen, &mut found);
+        let mut leaves = Leaves::with_capacity(found.len());
+        for leaf in found {
+            let elements = self.piece(&leaf, range.clone()).await?;
+            leaves.insert(address(&leaf), (leaf, elements));
+        }
+        let (devices, tensor) = (Arc::clone(&self.devices), Arc::clone(tensor));
+        let len = (range.end - range.start) as usize;
+        compute(len, move || Region::new(&devices, leaves, seen, len).run(&tensor)).await
+    }
+}
+
+/// Computes `len` elements, on another thread if these are many.
+pub(super) async fn compute<T: Send + 'static>(
+    len: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if len <= INLINE_LEN {
+        return work();
+    }
+    run_blocking(work).await.map_err(|error| Error::internal(format!("a tensor was not computed: {error}")))?
+}
+
+fn address(tensor: &Arc<Tensor>) -> usize {
+    Arc::as_ptr(tensor).addr()
+}
+
+/// Whether the elements of a tensor are computed from those with the same numbers.
+fn is_pointwise(tensor: &Tensor) -> bool {
+    matches!(tensor.node, Node::Cast { .. } | Node::Unary { .. } | Node::Binary { .. } | Node::Select { .. })
+}
+
+/// Finds the leaves of a region, and counts how often each of its tensors is used.
+fn walk(tensor: &Arc<Tensor>, uses: &mut HashMap<usize, usize>, leaves: &mut Vec<Arc<Tensor>>) {
+    let count = uses.entry(address(tensor)).or_default();
+    *count += 1;
+    if *count > 1 {
+        return;
+    }
+    match is_pointwise(tensor) {
+        true => tensor.node.operands().for_each(|operand| walk(operand, uses, leaves)),
+        false => leaves.push(Arc::clone(tensor)),
+    }
+}
+
+/// A region that is being computed.
+struct Region<'a> {
+    devices: &'a Devices,
+    leaves: Leaves,
+    /// How often each tensor will still be used.
+    uses: HashMap<usize, usize>,
+    /// What was computed and is used again.
+    computed: HashMap<usize, Chunk>,
+    len: usize,
+}
+
+impl<'a> Region<'a> {
+    fn new(devices: &'a Devices, leaves: Leaves, uses: HashMap<usize, usize>, len: usize) -> Self {
+        Self { devices, leaves, uses, computed: HashMap::new(), len }
+    }
+
+    fn run(mut self, tensor: &Arc<Tensor>) -> Result<Elements> {
+        self.chunk(tensor)?.download()
+    }
+
+    /// The elements of one tensor of the region. The recursion is as deep as expressions are: [`Tensor::DEPTH_MAX`].
+    fn chunk(&mut self, tensor: &Arc<Tensor>) -> Result<Chunk> {
+        let address = address(tensor);
+        let left = self.uses.get_mut(&address).map_or(0, |left| {
+            *left = left.saturating_sub(1);
+            *left
+        });
+        if let Some(chunk) = if left == 0 { self.computed.remove(&address) } else { self.computed.get(&address).cloned() } {
+            return Ok(chunk);
+        }
+        let chunk = self.computed_chunk(tensor)?;
+        if left > 0 {
+            self.computed.insert(address, chunk.clone());
+        }
+        Ok(chunk)
+    }
+
+    fn computed_chunk(&mut self, tensor: &Arc<Tensor>) -> Result<Chunk> {
+        match &tensor.node {
+            Node::Cast { of } => self.chunk(of)?.cast(tensor.dtype()),
+            Node::Unary { op, of } => self.chunk(of)?.unary(*op),
+            Node::Binary { op, l, r } => {
+                let (l, r) = (self.input(l)?, self.input(r)?);
+                Chunk::binary(*op, l, r)
+            }
+            Node::Select { condition, then, or_else } => {
+                let condition = self.chunk(condition)?;
+                let (then, or_else) = (self.input(then)?, self.input(or_else)?);
+                Chunk::select(condition, then, or_else, tensor.dtype())
+            }
+            _ => match self.leaves.get(&address(tensor)) {
+                Some((_, elements)) => Chunk::upload(elements, self.devices.place(tensor.dtype(), self.len)),
+                None => Err(Error::internal("a region lacks one of its leaves")),
+            },
+        }
+    }
+
+    fn input(&mut self, operand: &Operand) -> Result<Input> {
+        match operand {
+            Operand::Tensor(tensor) => self.chunk(tensor).map(Input::Chunk),
+            Operand::Number(number) => Ok(Input::Number(*number)),
+        }
+    }
+}

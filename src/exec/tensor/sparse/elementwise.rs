@@ -1,0 +1,219 @@
+//! What works element by element, on the entries of sparse tensors.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::super::Evaluation;
+use super::super::kernel::{Chunk, Operand as Input};
+use super::super::region::compute;
+use super::{picked, without_zeros};
+use crate::error::{Error, Result};
+use crate::value::tensor::{Binary, Elements, Entries, Layout, Node, Operand, Shape, TensorSchema, Unary};
+use crate::value::{Number, NumberClass, Tensor};
+
+/// An operand at some elements.
+enum Values {
+    Elements(Elements),
+    Number(Number),
+}
+
+impl Evaluation {
+    pub(super) async fn cast_entries(&self, entries: Entries, dtype: NumberClass) -> Result<Entries> {
+        let values = self.applied(entries.values, move |chunk| chunk.cast(dtype)).await?;
+        without_zeros(entries.offsets, values)
+    }
+
+    pub(super) async fn unary_entries(&self, entries: Entries, op: Unary) -> Result<Entries> {
+        let values = self.applied(entries.values, move |chunk| chunk.unary(op)).await?;
+        without_zeros(entries.offsets, values)
+    }
+
+    async fn applied(
+        &self,
+        values: Elements,
+        function: impl FnOnce(Chunk) -> Result<Chunk> + Send + 'static,
+    ) -> Result<Elements> {
+        let devices = Arc::clone(&self.devices);
+        compute(values.len(), move || {
+            function(Chunk::upload(&values, devices.place(values.dtype(), values.len()))?)?.download()
+        })
+        .await
+    }
+
+    /// The entries of a function of two operands, which is zero where those of them are that are sparse.
+    pub(super) async fn binary_entries(
+        &self,
+        tensor: &Arc<Tensor>,
+        op: Binary,
+        l: &Operand,
+        r: &Operand,
+    ) -> Result<Entries> {
+        let (l, r) = (stretched(l, tensor.shape())?, stretched(r, tensor.shape())?);
+        let offsets = self.support(&[&l, &r]).await?;
+        let (l, r) = (self.at(&l, &offsets).await?, self.at(&r, &offsets).await?);
+        let (devices, len) = (Arc::clone(&self.devices), offsets.len());
+        let values = compute(len, move || {
+            let input = |values: Values| match values {
+                Values::Number(number) => Ok(Input::Number(number)),
+                Values::Elements(elements) => {
+                    Chunk::upload(&elements, devices.place(elements.dtype(), len)).map(Input::Chunk)
+                }
+            };
+            Chunk::binary(op, input(l)?, input(r)?)?.download()
+        })
+        .await?;
+        without_zeros(offsets, values)
+    }
+
+    /// The entries of a choice among sparse operands.
+    pub(super) async fn selected_entries(
+        &self,
+        tensor: &Arc<Tensor>,
+        condition: &Arc<Tensor>,
+        then: &Operand,
+        or_else: &Operand,
+    ) -> Result<Entries> {
+        let shape = tensor.shape();
+        let condition = stretched(&Operand::Tensor(Arc::clone(condition)), shape)?;
+        let (then, or_else) = (stretched(then, shape)?, stretched(or_else, shape)?);
+        let offsets = self.support(&[&condition, &then, &or_else]).await?;
+        let Values::Elements(condition) = self.at(&condition, &offsets).await? else {
+            return Err(Error::internal("a condition is a number"));
+        };
+        let (then, or_else) = (self.at(&then, &offsets).await?, self.at(&or_else, &offsets).await?);
+        let (devices, dtype) = (Arc::clone(&self.devices), tensor.dtype());
+        let values = compute(offsets.len(), move || {
+            let upload = |elements: &Elements| Chunk::upload(elements, devices.place(elements.dtype(), elements.len()));
+            let input = |values: Values| match values {
+                Values::Number(number) => Ok(Input::Number(number)),
+                Values::Elements(elements) => upload(&elements).map(Input::Chunk),
+            };
+            Chunk::select(upload(&condition)?, input(then)?, input(or_else)?, dtype)?.download()
+        })
+        .await?;
+        without_zeros(offsets, values)
+    }
+
+    /// The numbers of all elements that are not zero in one of the sparse operands; of all elements that are not zero in a
+    /// dense one, if none is sparse.
+    async fn support(&self, operands: &[&Operand]) -> Result<Arc<[u64]>> {
+        let tensors = || operands.iter().filter_map(|operand| operand.tensor());
+        let is_any_sparse = tensors().any(|tensor| tensor.schema.layout == Layout::Sparse);
+        let mut all: Arc<[u64]> = Arc::default();
+        for tensor in tensors().filter(|tensor| !is_any_sparse || tensor.schema.layout == Layout::Sparse) {
+            let entries = self.kept_entries(tensor).await?;
+            all = if all.is_empty() { entries.offsets } else { union(&all, &entries.offsets) };
+        }
+        Ok(all)
+    }
+
+    /// An operand at these elements.
+    fn at<'a>(&'a self, operand: &'a Operand, offsets: &'a Arc<[u64]>) -> BoxFuture<'a, Result<Values>> {
+        Box::pin(async move {
+            match operand {
+                Operand::Number(number) => Ok(Values::Number(*number)),
+                Operand::Tensor(tensor) if tensor.schema.layout == Layout::Sparse => {
+                    let entries = self.kept_entries(tensor).await?;
+                    spread(&entries, offsets).map(Values::Elements)
+                }
+                Operand::Tensor(tensor) => self.elements_at(tensor, offsets).await.map(Values::Elements),
+            }
+        })
+    }
+
+    /// Elements of a dense tensor that are not next to each other.
+    async fn elements_at(&self, tensor: &Arc<Tensor>, offsets: &[u64]) -> Result<Elements> {
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while at < offsets.len() {
+            let start = offsets[at];
+            let end = start.saturating_add(super::super::PIECE_LEN).min(tensor.size());
+            let until = at + offsets[at..].partition_point(|offset| *offset < end);
+            let piece = self.piece(tensor, start..offsets[until - 1] + 1).await?;
+            let places: Vec<usize> = offsets[at..until].iter().map(|offset| (offset - start) as usize).collect();
+            parts.push(picked(&piece, &places)?);
+            at = until;
+        }
+        super::super::leaf::joined(tensor.dtype(), &parts)
+    }
+
+    /// The entries of an operand, which are asked for twice.
+    async fn kept_entries(&self, tensor: &Arc<Tensor>) -> Result<Entries> {
+        let cell = {
+            let mut kept = self.kept.lock();
+            let new = || (Arc::clone(tensor), Arc::default());
+            Arc::clone(&kept.entry(Arc::as_ptr(tensor).addr()).or_insert_with(new).1)
+        };
+        cell.get_or_try_init(|| self.entries(tensor)).await.cloned()
+    }
+}
+
+/// An operand of the shape of the result.
+fn stretched(operand: &Operand, shape: &Shape) -> Result<Operand> {
+    match operand {
+        Operand::Tensor(tensor) if tensor.shape() != shape => {
+            let schema = TensorSchema { shape: shape.clone(), ..tensor.schema.clone() };
+            Ok(Operand::Tensor(Arc::new(Tensor::new(schema, Node::Broadcast { of: Arc::clone(tensor) }))))
+        }
+        operand => Ok(operand.clone()),
+    }
+}
+
+/// The numbers in either of two ascending lists.
+fn union(l: &[u64], r: &[u64]) -> Arc<[u64]> {
+    let mut all = Vec::with_capacity(l.len() + r.len());
+    let (mut l, mut r) = (l.iter().peekable(), r.iter().peekable());
+    loop {
+        let next = match (l.peek(), r.peek()) {
+            (None, None) => return all.into(),
+            (Some(l), None) => **l,
+            (None, Some(r)) => **r,
+            (Some(l), Some(r)) => **l.min(r),
+        };
+        l.next_if(|at| **at == next);
+        r.next_if(|at| **at == next);
+        all.push(next);
+    }
+}
+
+/// The values of entries at these numbers, among which theirs are; zero at the others.
+fn spread(entries: &Entries, offsets: &[u64]) -> Result<Elements> {
+    if entries.len() == offsets.len() {
+        return Ok(entries.values.clone());
+    }
+    // A zero behind all values stands for what is not there.
+    let zero = Elements::zeros(entries.values.dtype(), 1);
+    let values = super::super::leaf::joined(entries.values.dtype(), &[entries.values.clone(), zero])?;
+    let mut next = 0;
+    let places: Vec<usize> = offsets
+        .iter()
+        .map(|offset| match entries.offsets.get(next) {
+            Some(at) if at == offset => {
+                next += 1;
+                next - 1
+            }
+            _ => entries.len(),
+        })
+        .collect();
+    picked(&values, &places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_union_of_numbers_is_sorted_and_has_each_once() {
+        assert_eq!(&*union(&[1, 4, 6], &[0, 4, 9]), [0, 1, 4, 6, 9]);
+        assert_eq!(&*union(&[], &[2]), [2]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_zero() {
+        let values = Elements::from_numbers(NumberClass::I32, [5, -7].map(Number::I64));
+        let entries = Entries { offsets: [1, 5].into(), values };
+        let spread = spread(&entries, &[0, 1, 4, 5]).unwrap();
+        assert_eq!(spread.typed::<i32>(), [0, 5, 0, -7]);
+    }
+}
