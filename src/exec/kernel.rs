@@ -50,8 +50,8 @@ pub struct Kernel {
     open_blocks: Arc<OpenBlocks>,
     pub(super) optimizer: Optimizer,
     cache: Cache,
-    /// Whether what is compiled of an op is kept with the op, where every kernel finds it: not by one without some rules.
-    is_remembered: bool,
+    /// Whether what is compiled of an op that is installed is kept with it, where every request finds it.
+    shares_compiled: bool,
     /// What collects a stream that is a result.
     collect: OnceLock<Arc<Unit>>,
 }
@@ -74,8 +74,8 @@ impl Kernel {
         let plans = Arc::new(sql::Plans::new());
         let open_blocks = Arc::new(OpenBlocks::new(Arc::clone(&clock)));
         let (optimizer, cache, collect) = (Optimizer::default(), Cache::new(), OnceLock::new());
-        let is_remembered = true;
-        Self { limits, gateway, clock, store, engine, plans, open_blocks, optimizer, cache, is_remembered, collect }
+        let shares_compiled = true;
+        Self { limits, gateway, clock, store, engine, plans, open_blocks, optimizer, cache, shares_compiled, collect }
     }
 
     /// The same kernel with other rules, and nothing cached.
@@ -84,13 +84,12 @@ impl Kernel {
         Self { optimizer, cache: Cache::new(), ..self }
     }
 
-    /// Another kernel like this, but without some rules.
+    /// Another kernel like this, but without some rules. It is for one request: others find nothing of what it compiles.
     #[must_use]
     pub fn without_rules(&self, names: &[String]) -> Self {
         let (gateway, clock, store) = (Arc::clone(&self.gateway), Arc::clone(&self.clock), Arc::clone(&self.store));
-        let optimizer = Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule));
         let kernel = Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone());
-        Self { is_remembered: false, ..kernel.with_optimizer(optimizer) }
+        Self { shares_compiled: false, ..kernel.with_optimizer(Optimizer::without(names)) }
     }
 
     /// What requests may cost.
@@ -377,9 +376,9 @@ impl Compile for Kernel {
     }
 
     fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>> {
-        if self.is_remembered
-            && let Some(unit) = op.compiled.get()
-        {
+        // The ops of the program itself are those of one request anyway.
+        let is_kept = self.shares_compiled || op.home().is_none();
+        if is_kept && let Some(unit) = op.compiled.get() {
             let unit = Arc::clone(unit).downcast::<Unit>();
             return unit.map_err(|_| Error::internal("an op was compiled to something else"));
         }
@@ -393,7 +392,7 @@ impl Compile for Kernel {
                 unit
             }
         };
-        if self.is_remembered {
+        if is_kept {
             // Somebody else may have been faster; then both units do the same.
             let _ = op.compiled.set(Arc::clone(&unit) as Arc<dyn std::any::Any + Send + Sync>);
         }
