@@ -33,6 +33,7 @@ use crate::env::{Clock, SystemClock, TxnClock};
 use crate::error::Error;
 use crate::exec::{Engine, Gateway, Kernel};
 use crate::limits::Limits;
+use crate::planner::Optimizer;
 use crate::storage::{DataDir, Store, Workspace};
 use crate::txn::Txn;
 use crate::value::Link;
@@ -90,7 +91,7 @@ impl Host {
             link: own_link(listen, config.address),
             auth: auth(config, actor, &gateway, &clock),
             kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine)
-                .without_rules(&config.without_rules),
+                .with_optimizer(Optimizer::without(&config.without_rules)),
             store,
             mint: TxnClock::new(rand::random()),
             observer: Observer::new(metrics.services.clone(), exporter.tracer(), spans, Arc::clone(&clock)),

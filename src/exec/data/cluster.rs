@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Worker;
 use super::chain::CHAIN;
+use super::reduce::{reduces, reducing_call};
 use crate::chain::ChainDef;
 use crate::cluster::Description;
 use crate::cluster::definition::{Definition, Member};
@@ -36,6 +37,29 @@ impl Worker<'_> {
         match &link.path()[version.path().len()..] {
             [] => self.version(&definition, shape, &args).await.map(Invocation::Done),
             [name, rest @ ..] => self.member(&definition, (name, rest), shape, args).await,
+        }
+    }
+
+    /// What a call of a path would run, as far as that is known before anything is done: an op, or a class or an instance. Nothing
+    /// for who may not read it, and where the call would fail.
+    pub(super) async fn find(&self, link: &Link, shape: &Shape, args: Vec<State>) -> Result<Option<Invocation>> {
+        let Some(at) = link.version_at().filter(|_| !sql::owns(&link.path_text())) else { return Ok(None) };
+        let (version, below) = link.path().split_at(at + 1);
+        let [name, rest @ ..] = below else { return Ok(None) };
+        let Some(definition) = self.registry().version(&Link::local(version)).await? else { return Ok(None) };
+        if self.check_access(link, &Shape::Get, Some(&definition)).is_err() {
+            return Ok(None);
+        }
+        match definition.members.get(name) {
+            // To call a chain is to read or write it, unless it is to be reduced.
+            Some(Member::Chain(chain)) => match reduces(chain, rest, shape) {
+                Some(policy) => reducing_call(&definition, policy).map(Invocation::Op).map(Some),
+                None => Ok(None),
+            },
+            Some(Member::Attribute(_) | Member::Class(_)) => {
+                Ok(self.member(&definition, (name, rest), shape, args).await.ok())
+            }
+            None => Ok(None),
         }
     }
 

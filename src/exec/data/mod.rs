@@ -40,7 +40,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::storage::{Store, TableDiff, Transaction};
 use crate::txn::{Access, Txn, Watch};
-use crate::value::{Collection, Id, Link, Map, State, Tuple};
+use crate::value::{Collection, Id, Link, State};
 
 /// What a script of SQL is answered with.
 #[derive(Debug)]
@@ -229,48 +229,34 @@ impl Session {
     /// # Errors
     /// `TooLarge` if they take more than `bytes_max`.
     pub(super) async fn read_all(&self, state: State, bytes_max: usize) -> Result<State> {
-        if !has_collection(&state) {
+        if !state.contains(is_collection) {
             return Ok(state);
         }
-        let mut left = bytes_max as u64;
-        self.filled(state, &mut left).await
+        let (worker, mut left, mut filled) = (Worker::of(self), bytes_max as u64, Vec::new());
+        for found in state.find(is_collection) {
+            let State::Collection(collection) = found else { continue };
+            let rows = read::tuples(Box::pin(worker.read(collection, left)).await?)?;
+            let with_rows = Collection { rows: Some(rows), ..collection.as_ref().clone() };
+            left = left.saturating_sub(with_rows.weight());
+            filled.push(State::from(with_rows));
+        }
+        state.replace(is_collection, &mut filled.into_iter())
     }
 
-    fn filled<'a>(&'a self, state: State, left: &'a mut u64) -> BoxFuture<'a, Result<State>> {
-        async move {
-            Ok(match state {
-                State::Collection(collection) => {
-                    let worker = Worker::of(self);
-                    let rows = read::tuples(worker.read(&collection, *left).await?)?;
-                    let filled = Collection { rows: Some(rows), ..collection.as_ref().clone() };
-                    *left = left.saturating_sub(filled.weight());
-                    filled.into()
-                }
-                State::Tuple(tuple) if tuple.items().iter().any(has_collection) => {
-                    let mut items = Vec::with_capacity(tuple.items().len());
-                    for item in tuple.items() {
-                        items.push(self.filled(item.clone(), left).await?);
-                    }
-                    Tuple::try_new(items)?.into()
-                }
-                State::Map(map) if map.values().iter().any(has_collection) => {
-                    let mut values = Vec::with_capacity(map.len());
-                    for value in map.values() {
-                        values.push(self.filled(value.clone(), left).await?);
-                    }
-                    Map::from_sorted(map.shared_keys(), values.into())?.into()
-                }
-                State::Object(object) if object.parts().into_iter().any(has_collection) => {
-                    let mut parts = Vec::new();
-                    for part in object.parts() {
-                        parts.push(self.filled(part.clone(), left).await?);
-                    }
-                    object.with_parts(parts)?.into()
-                }
-                state => state,
-            })
-        }
-        .boxed()
+    /// What a call of a path would run, as far as that is known before anything is done. Nothing for who may not read it;
+    /// `home` is the version whose code makes the call.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub(super) async fn find(
+        &self,
+        link: &Link,
+        shape: &Shape,
+        args: Vec<State>,
+        home: Option<Link>,
+    ) -> Result<Option<Invocation>> {
+        let caller = Caller { home, ..Caller::default() };
+        Box::pin(Worker { session: self, caller, notes: None }.find(link, shape, args)).await
     }
 }
 
@@ -304,12 +290,6 @@ impl Worker<'_> {
     }
 }
 
-fn has_collection(state: &State) -> bool {
-    match state {
-        State::Object(object) => object.parts().into_iter().any(has_collection),
-        State::Collection(_) => true,
-        State::Tuple(tuple) => tuple.items().iter().any(has_collection),
-        State::Map(map) => map.values().iter().any(has_collection),
-        _ => false,
-    }
+fn is_collection(state: &State) -> bool {
+    matches!(state, State::Collection(_))
 }
