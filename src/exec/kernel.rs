@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
 use crate::storage::{Store, TableDiff};
 use crate::txn::Txn;
-use crate::value::{Authority, Link, Map, OpDef, State, Tuple};
+use crate::value::{Authority, Link, Map, OpDef, State, Tuple, Verb};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
@@ -321,6 +321,15 @@ impl Kernel {
         self.begin(txn).describe(link).await
     }
 
+    /// Whether a service trusts somebody who has granted a call of it to whoever makes the request, in the scopes that
+    /// their token has.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub async fn trusts(&self, txn: &Txn, verb: Verb, link: &Link) -> Result<bool> {
+        self.begin(txn).trusts(verb, link).await
+    }
+
     /// Says how a program is run; with `analyze`, runs it and says what that cost.
     ///
     /// # Errors
@@ -420,7 +429,9 @@ impl Kernel {
                     Outside::Remote(link, args) => {
                         session.tell();
                         // What is done there is a part of the method that calls it.
-                        let txn = Txn { watch: machine.watch(fiber), ..txn.clone() };
+                        let granted = machine.granted(fiber).map(|granted| Arc::clone(&granted.token));
+                        let token = granted.or_else(|| txn.token.clone());
+                        let txn = Txn { watch: machine.watch(fiber), token, ..txn.clone() };
                         Box::pin(async move { (fiber, gateway.call(&txn, &link, args).await.map(Invocation::Done)) })
                     }
                 });

@@ -29,7 +29,7 @@ use crate::compiler::methods::LoopKind;
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
-use crate::txn::Ended;
+use crate::txn::{Ended, Granted};
 use crate::value::stream::Stage;
 use crate::value::{Id, Link, OpDef, State, Stream};
 
@@ -106,7 +106,7 @@ pub(super) struct Machine<'a> {
     bytes: u64,
     budget: Budget,
     result: Option<State>,
-    /// Whether a method of something that is installed was called.
+    /// Whether a method of something that is installed was called, or anything was granted.
     pub(super) has_endpoints: bool,
     pub trace: Option<Trace>,
 }
@@ -156,9 +156,8 @@ impl<'a> Machine<'a> {
         slots.extend(literals.into_iter().map(Slot::Done));
         slots.resize(unit.registers, Slot::Empty);
         let activation = machine.activate(unit, slots);
-        let fiber =
-            machine.fibers.insert(Fiber { stack: Vec::new(), target: Target::Request, calls: 0, outer: Vec::new() });
-        let kind = FrameKind::Call { keeps_result: true, callee: None, home: None, watch: None };
+        let fiber = machine.fibers.insert(Fiber::of_request());
+        let kind = FrameKind::Call { keeps_result: true, callee: None, home: None, watch: None, granted: None };
         machine.push(fiber, kind, activation, 0)?;
         machine.ready.push_back(fiber);
         Ok(machine)
@@ -400,7 +399,7 @@ impl<'a> Machine<'a> {
         match next {
             Next::Call(call) => {
                 self.charge(activation)?;
-                self.call_op(fiber, call).map(|()| Turn::Again)
+                self.call_op(fiber, call, None).map(|()| Turn::Again)
             }
             Next::Fetch(mut reply) => {
                 self.budget.fuel = self.budget.fuel.saturating_sub(DATA_FUEL);
@@ -513,7 +512,8 @@ impl<'a> Machine<'a> {
     fn perform(&mut self, fiber: FiberId, invocation: Invocation) -> Result<Turn> {
         match invocation {
             Invocation::Done(state) => self.deliver(fiber, state),
-            Invocation::Op(call) => self.call_op(fiber, call).map(|()| Turn::Again),
+            Invocation::Op(call) => self.call_op(fiber, call, None).map(|()| Turn::Again),
+            Invocation::Granted(call, granted) => self.call_op(fiber, call, Some(granted)).map(|()| Turn::Again),
             Invocation::Loop(kind, receiver, args) => self.begin_loop_over(fiber, kind, &receiver, &args),
             Invocation::Begin(state) => self.begin_loop(fiber, state),
             Invocation::Data(call) => self.data(fiber, call),
@@ -615,7 +615,7 @@ impl<'a> Machine<'a> {
         Ok(Turn::Again)
     }
 
-    fn call_op(&mut self, fiber: FiberId, call: OpCall) -> Result<()> {
+    fn call_op(&mut self, fiber: FiberId, call: OpCall, granted: Option<Arc<Granted>>) -> Result<()> {
         let OpCall { op, context, args, keeps_result, callee } = call;
         let unit = self.compile.unit(&op, self.deadline)?;
         let mut slots = self.pool.pop().unwrap_or_default();
@@ -641,9 +641,10 @@ impl<'a> Machine<'a> {
             }
         }
         let activation = self.activate(unit, slots);
-        self.has_endpoints |= callee.is_some();
+        self.has_endpoints |= callee.is_some() || granted.is_some();
         let watch = callee.as_ref().and_then(|endpoint| self.begin_watch(fiber, endpoint));
-        self.push(fiber, FrameKind::Call { keeps_result, callee, home: op.home().cloned(), watch }, activation, 0)?;
+        let kind = FrameKind::Call { keeps_result, callee, home: op.home().cloned(), watch, granted };
+        self.push(fiber, kind, activation, 0)?;
         self.check_memory()
     }
 
@@ -653,7 +654,7 @@ impl<'a> Machine<'a> {
         let stack = &self.fibers[fiber].stack;
         let Some(at) = (1..stack.len()).rev().find(|at| is_detachable(stack, *at)) else { return fiber };
         let above = self.fibers[fiber].stack.split_off(at);
-        let outer = self.outer(fiber).take(OUTER_MAX).collect();
+        let (outer, granted) = (self.outer(fiber).take(OUTER_MAX).collect(), self.granted(fiber).cloned());
         let rest = &mut self.fibers[fiber];
         let calls = rest.calls;
         rest.calls -= above.iter().filter(|frame| matches!(frame.kind, FrameKind::Call { .. })).count();
@@ -666,7 +667,7 @@ impl<'a> Machine<'a> {
             }
             _ => Target::Region,
         };
-        let waits = self.fibers.insert(Fiber { stack: above, target, calls, outer });
+        let waits = self.fibers.insert(Fiber { stack: above, target, calls, outer, granted });
         self.ready.push_back(fiber);
         waits
     }

@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use tracing::{Instrument as _, Span, debug, error, info_span};
 
-use super::auth::{Asked, Chain, Mode, Operation, Permit, Right};
+use super::auth::{Asked, Chain, Mode, Operation, Right};
 use super::body::{KeptBody, ReplyBody};
 use super::codec::{Encoding, decode_body, encode_document, encode_error, encode_reply};
 use super::diff::Hypothetical;
@@ -240,13 +240,27 @@ fn transaction(host: &Host, named: Option<TxnId>) -> Result<TxnId> {
     Ok(id)
 }
 
-/// Whether whoever sent a request may do what it asks for. The keys of tokens may have to be asked for at other hosts.
-async fn admit(host: &Host, head: &Head) -> Result<Permit> {
+/// The transaction of a request with what it may call, if whoever sent it may do what it asks for. The keys of tokens
+/// may have to be asked for at other hosts.
+async fn admit(host: &Host, head: &Head) -> Result<Txn> {
     let (operation, link) = head.operation();
     let names_txn = head.query.txn_id.is_some();
     let asked = Asked { operation, path: link.path(), mode: Mode::DEFAULT, txn: &head.txn, names_txn };
-    let permit = timeout_at(head.txn.deadline.into(), host.auth.admit(head.token.as_ref(), &asked)).await;
-    permit.unwrap_or_else(|_| Err(timed_out("while verifying the token")))
+    let permit = timeout_at(head.txn.deadline.into(), host.auth.identify(head.token.as_ref(), &asked)).await;
+    let permit = permit.unwrap_or_else(|_| Err(timed_out("while verifying the token")))?;
+    let checked = permit.check(&asked);
+    let txn = Txn { access: Some(permit.access(&host.auth, &head.txn)), ..head.txn.clone() };
+    match (checked, &head.target) {
+        (Ok(()), _) => Ok(txn),
+        // A service may trust whoever has granted the sender something.
+        (Err(error), Target::Link(link)) if error.kind() == Kind::Forbidden => {
+            match before(head.txn.deadline, Box::pin(host.kernel.trusts(&txn, head.verb, link))).await? {
+                true => Ok(txn),
+                false => Err(error),
+            }
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 async fn answer(
@@ -256,8 +270,7 @@ async fn answer(
     body: &mut Incoming,
     encoding: Encoding,
 ) -> Result<Reply> {
-    let permit = admit(host, head).await?;
-    let txn = Txn { access: permit.access(&head.txn), ..head.txn.clone() };
+    let txn = admit(host, head).await?;
     if let Target::Route(route) = &head.target
         && let Some(reply) = fixed(host, route, &head.query)
     {
