@@ -79,7 +79,7 @@ impl Access for Calls {
         let grant = Grant { signer, claims: vec![claim] };
         let verified = Verified::signed_here(grant, chain.expires(), self.permit.verified.as_ref());
         let token = Arc::clone(chain.text());
-        let permit = Permit { verified: Some(verified), token: Some(chain), ..self.permit.clone() };
+        let permit = self.permit.with(chain, verified);
         let calls = Self { auth: Arc::clone(&self.auth), permit, txn: self.txn.clone() };
         Ok(Granted { token, access: Arc::new(calls) })
     }

@@ -90,6 +90,11 @@ impl Permit {
         Arc::new(Calls::new(Arc::clone(auth), self, txn.clone()))
     }
 
+    /// The same permit with another token, which inherits that of this one.
+    pub(super) fn with(&self, token: Chain, verified: Verified) -> Self {
+        Self { token: Some(token), verified: Some(verified), ..self.clone() }
+    }
+
     /// Whether anybody may call anything.
     pub(super) fn is_open(&self) -> bool {
         !self.policy.is_secured()

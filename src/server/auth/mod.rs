@@ -35,7 +35,7 @@
 //!
 //! Invariants: nothing of a token is used for a decision before its signature and those of all that it inherits are
 //! verified; no connection is opened to an address that the command line does not name; a host that is not secured
-//! never asks for a token, except for operations between hosts.
+//! never asks for a token, except for operations between hosts, and where a service asks for a scope.
 
 pub mod access;
 pub mod actor;
