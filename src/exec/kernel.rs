@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::planner::{Optimizer, PhysicalPlan, RuleContext};
 use crate::storage::{Store, TableDiff};
 use crate::txn::Txn;
-use crate::value::{Authority, Link, OpDef, State};
+use crate::value::{Authority, Link, OpDef, State, Verb};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
@@ -297,6 +297,15 @@ impl Kernel {
         self.begin(txn).describe(link).await
     }
 
+    /// Whether a service trusts somebody who has granted a call of it to whoever makes the request, in the scopes that
+    /// their token has.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub async fn trusts(&self, txn: &Txn, verb: Verb, link: &Link) -> Result<bool> {
+        self.begin(txn).trusts(verb, link).await
+    }
+
     pub(super) fn build_context(&self, deadline: Instant) -> BuildContext<'_> {
         let check_time = move || match self.clock.now() > deadline {
             true => Err(Error::timeout("request timed out")),
@@ -353,7 +362,9 @@ impl Kernel {
                     Outside::Remote(link, args) => {
                         session.tell();
                         // What is done there is a part of the method that calls it.
-                        let txn = Txn { watch: machine.watch(fiber), ..txn.clone() };
+                        let granted = machine.granted(fiber).map(|granted| Arc::clone(&granted.token));
+                        let token = granted.or_else(|| txn.token.clone());
+                        let txn = Txn { watch: machine.watch(fiber), token, ..txn.clone() };
                         Box::pin(async move { (fiber, gateway.call(&txn, &link, args).await.map(Invocation::Done)) })
                     }
                 });

@@ -92,7 +92,7 @@ pub(super) struct Machine<'a> {
     bytes: u64,
     budget: Budget,
     result: Option<State>,
-    /// Whether a method of something that is installed was called.
+    /// Whether a method of something that is installed was called, or anything was granted.
     pub(super) has_endpoints: bool,
     pub trace: Option<Trace>,
 }
@@ -142,9 +142,8 @@ impl<'a> Machine<'a> {
         slots.extend(literals.into_iter().map(Slot::Done));
         slots.resize(unit.registers, Slot::Empty);
         let activation = machine.activate(unit, slots);
-        let fiber =
-            machine.fibers.insert(Fiber { stack: Vec::new(), target: Target::Request, calls: 0, outer: Vec::new() });
-        let kind = FrameKind::Call { keeps_result: true, callee: None, home: None, watch: None };
+        let fiber = machine.fibers.insert(Fiber::of_request());
+        let kind = FrameKind::Call { keeps_result: true, callee: None, home: None, watch: None, granted: None };
         machine.push(fiber, kind, activation, 0)?;
         machine.ready.push_back(fiber);
         Ok(machine)

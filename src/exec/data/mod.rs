@@ -3,7 +3,7 @@
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
-//! [`upkeep`] for what they do after a commit; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
+//! [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
 //! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
@@ -14,6 +14,7 @@ mod policy;
 mod read;
 mod reader;
 mod reduce;
+mod trust;
 mod upkeep;
 mod write;
 
@@ -40,7 +41,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::storage::{Store, TableDiff, Transaction};
 use crate::txn::{Access, Txn, Watch};
-use crate::value::{Collection, Id, Link, State};
+use crate::value::{Collection, Id, Link, State, Verb};
 
 /// What a script of SQL is answered with.
 #[derive(Debug)]
@@ -224,6 +225,14 @@ impl Session {
         Worker::of(self).describe(link).await
     }
 
+    /// Whether a service trusts somebody who has granted a call of it to whoever makes the request.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub(super) async fn trusts(&self, verb: Verb, link: &Link) -> Result<bool> {
+        Worker::of(self).trusts(verb, link).await
+    }
+
     /// `state` with the rows of the collections in it.
     ///
     /// # Errors
@@ -279,6 +288,12 @@ impl<'a> Worker<'a> {
 }
 
 impl Worker<'_> {
+    /// What this call may call; nothing where nobody asks.
+    fn access(&self) -> Option<&dyn Access> {
+        let granted = self.caller.granted.as_ref().map(|granted| &granted.access);
+        granted.or(self.session.access.as_ref()).map(|access| &**access)
+    }
+
     fn txn(&self) -> &Arc<Transaction> {
         &self.session.txn
     }

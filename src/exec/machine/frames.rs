@@ -205,7 +205,7 @@ impl Machine<'_> {
         let stack = &self.fibers[fiber].stack;
         let Some(at) = (1..stack.len()).rev().find(|at| is_detachable(stack, *at)) else { return fiber };
         let above = self.fibers[fiber].stack.split_off(at);
-        let outer = self.outer(fiber).take(OUTER_MAX).collect();
+        let (outer, granted) = (self.outer(fiber).take(OUTER_MAX).collect(), self.granted(fiber).cloned());
         let rest = &mut self.fibers[fiber];
         let calls = rest.calls;
         rest.calls -= above.iter().filter(|frame| matches!(frame.kind, FrameKind::Call { .. })).count();
@@ -218,7 +218,7 @@ impl Machine<'_> {
             }
             _ => Target::Region,
         };
-        let waits = self.fibers.insert(Fiber { stack: above, target, calls, outer });
+        let waits = self.fibers.insert(Fiber { stack: above, target, calls, outer, granted });
         self.ready.push_back(fiber);
         waits
     }

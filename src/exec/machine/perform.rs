@@ -15,6 +15,7 @@ use crate::exec::step::{Slot, copy_all, read};
 use crate::exec::stream::StreamLoop;
 use crate::exec::unit::Instr;
 use crate::exec::vector;
+use crate::txn::Granted;
 use crate::value::stream::Stage;
 use crate::value::{Id, OpDef, State, Stream};
 
@@ -77,7 +78,8 @@ impl Machine<'_> {
     pub(super) fn perform(&mut self, fiber: FiberId, invocation: Invocation) -> Result<Turn> {
         match invocation {
             Invocation::Done(state) => self.deliver(fiber, state),
-            Invocation::Op(call) => self.call_op(fiber, call).map(|()| Turn::Again),
+            Invocation::Op(call) => self.call_op(fiber, call, None).map(|()| Turn::Again),
+            Invocation::Granted(call, granted) => self.call_op(fiber, call, Some(granted)).map(|()| Turn::Again),
             Invocation::Loop(kind, receiver, args) => self.begin_loop_over(fiber, kind, &receiver, &args),
             Invocation::Begin(state) => self.begin_loop(fiber, state),
             Invocation::Data(call) => self.data(fiber, call),
@@ -177,7 +179,7 @@ impl Machine<'_> {
         match next {
             Next::Call(call) => {
                 self.charge(activation)?;
-                self.call_op(fiber, call).map(|()| Turn::Again)
+                self.call_op(fiber, call, None).map(|()| Turn::Again)
             }
             Next::Fetch(mut reply) => {
                 self.budget.fuel = self.budget.fuel.saturating_sub(DATA_FUEL);
@@ -197,7 +199,7 @@ impl Machine<'_> {
         }
     }
 
-    fn call_op(&mut self, fiber: FiberId, call: OpCall) -> Result<()> {
+    fn call_op(&mut self, fiber: FiberId, call: OpCall, granted: Option<Arc<Granted>>) -> Result<()> {
         let OpCall { op, context, args, keeps_result, callee } = call;
         let unit = self.compile.unit(&op, self.deadline)?;
         let mut slots = self.pool.pop().unwrap_or_default();
@@ -223,9 +225,10 @@ impl Machine<'_> {
             }
         }
         let activation = self.activate(unit, slots);
-        self.has_endpoints |= callee.is_some();
+        self.has_endpoints |= callee.is_some() || granted.is_some();
         let watch = callee.as_ref().and_then(|endpoint| self.begin_watch(fiber, endpoint));
-        self.push(fiber, FrameKind::Call { keeps_result, callee, home: op.home().cloned(), watch }, activation, 0)?;
+        let kind = FrameKind::Call { keeps_result, callee, home: op.home().cloned(), watch, granted };
+        self.push(fiber, kind, activation, 0)?;
         self.check_memory()
     }
 }

@@ -14,9 +14,9 @@ use super::head::Head;
 use super::receive::read_document;
 use super::reply::Reply;
 use crate::compiler::Program;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::exec::{Kernel, Prepared};
-use crate::server::auth::{Asked, Mode, Permit};
+use crate::server::auth::{Asked, Mode};
 use crate::server::codec::{Encoding, decode_body, encode_document, encode_reply};
 use crate::server::diff::Hypothetical;
 use crate::server::http::Host;
@@ -37,8 +37,7 @@ pub(super) async fn answer(
     body: &mut Incoming,
     encoding: Encoding,
 ) -> Result<Reply> {
-    let permit = admit(host, head).await?;
-    let txn = Txn { access: permit.access(&head.txn), ..head.txn.clone() };
+    let txn = admit(host, head).await?;
     if let Target::Route(route) = &head.target
         && let Some(reply) = fixed(host, route, &head.query)
     {
@@ -52,12 +51,25 @@ pub(super) async fn answer(
 }
 
 /// Whether whoever sent a request may do what it asks for. The keys of tokens may have to be asked for at other hosts.
-async fn admit(host: &Host, head: &Head) -> Result<Permit> {
+async fn admit(host: &Host, head: &Head) -> Result<Txn> {
     let (operation, link) = head.operation();
     let names_txn = head.query.txn_id.is_some();
     let asked = Asked { operation, path: link.path(), mode: Mode::DEFAULT, txn: &head.txn, names_txn };
-    let permit = timeout_at(head.txn.deadline.into(), host.auth.admit(head.token.as_ref(), &asked)).await;
-    permit.unwrap_or_else(|_| Err(timed_out("while verifying the token")))
+    let permit = timeout_at(head.txn.deadline.into(), host.auth.identify(head.token.as_ref(), &asked)).await;
+    let permit = permit.unwrap_or_else(|_| Err(timed_out("while verifying the token")))?;
+    let checked = permit.check(&asked);
+    let txn = Txn { access: Some(permit.access(&host.auth, &head.txn)), ..head.txn.clone() };
+    match (checked, &head.target) {
+        (Ok(()), _) => Ok(txn),
+        // A service may trust whoever has granted the sender something.
+        (Err(error), Target::Link(link)) if error.kind() == Kind::Forbidden => {
+            match before(head.txn.deadline, Box::pin(host.kernel.trusts(&txn, head.verb, link))).await? {
+                true => Ok(txn),
+                false => Err(error),
+            }
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// The reply of an endpoint that runs no program.
