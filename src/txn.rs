@@ -39,6 +39,26 @@ impl fmt::Display for TxnId {
     }
 }
 
+/// A service, and the scopes that another one believes it to grant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trust {
+    /// The path or URL of the service, without a version.
+    pub issuer: Link,
+    /// Paths below the service that believes it. None is empty.
+    pub scopes: Vec<Link>,
+}
+
+/// Something of a service that somebody wants to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The path of the service, without a version.
+    pub service: &'a Link,
+    /// A path below it.
+    pub path: &'a [Id],
+    /// How that is called, if the scope has to say so.
+    pub verb: Option<Verb>,
+}
+
 /// Says what whoever makes a request may call.
 pub trait Access: fmt::Debug + Send + Sync {
     /// Checks that a path may be called, which has its own mode: nine bits, as those of files.
@@ -46,6 +66,26 @@ pub trait Access: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Unauthorized` if it takes a token and there is none, `Forbidden` if the token does not suffice.
     fn check(&self, verb: Verb, path: &[Id], mode: Option<u16>) -> Result<()>;
+
+    /// Checks that one of those whom a service trusts has granted a scope, or one above it.
+    ///
+    /// # Errors
+    /// `Unauthorized` if there is no token, `Forbidden` if it has no such scope.
+    fn check_scope(&self, scope: &Scope<'_>, trusted: &[Trust]) -> Result<()>;
+
+    /// What may be called when the service at the path `service` has granted `scope`, too.
+    ///
+    /// # Errors
+    /// `BadRequest` if so much was granted already that a token cannot say it.
+    fn grant(&self, service: &Link, scope: &Link) -> Result<Granted>;
+}
+
+/// What a part of a request may call that a service has granted something to.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The token that says so, to be forwarded to other hosts.
+    pub token: Arc<str>,
+    pub access: Arc<dyn Access>,
 }
 
 /// A call that is watched.

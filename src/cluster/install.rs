@@ -73,7 +73,7 @@ impl<'a> Installer<'a> {
                     return Err(Error::bad_request(format!("{path}/{name} is not empty")));
                 }
                 match self.registry.remove(&path, name.as_str()).await? {
-                    true => Ok(()),
+                    true => self.registry.distrust(&link.join(&[name])).await,
                     false => Err(Error::not_found(format!("dir entry {name}"))),
                 }
             }

@@ -6,7 +6,8 @@
 //! 1. [`definition`] reads what a developer installs, and says what is wrong with it;
 //! 2. [`registry`] keeps the tree of names, in tables like any others: so an install is part of its transaction, is forgotten with
 //!    it, and conflicts with whoever used what it changes;
-//! 3. [`install`] changes the tree.
+//! 3. [`install`] changes the tree;
+//! 4. `trust` is what services say of each other.
 //!
 //! What a call of a path does is up to `exec::data`.
 
@@ -15,6 +16,7 @@ pub mod definition;
 mod description;
 pub mod install;
 pub mod registry;
+mod trust;
 
 pub use definition::{Definition, Member};
 pub use description::Description;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::definition::{Definition, Member};
+use super::trust::TRUST;
 use crate::chain::rows::{self, Rows};
 use crate::error::{Error, Result};
 use crate::storage::Transaction;
@@ -24,9 +25,9 @@ use crate::value::{Link, Root, State, Table, Value, Version};
 const ENTRIES: &str = "/host/entries";
 const DEFINITIONS: &str = "/host/definitions";
 
-/// Whether a table is one of those, which belong to the host itself.
+/// Whether a table is one of those, or of whom services trust, which belong to the host itself.
 pub fn owns(table: &str) -> bool {
-    [ENTRIES, DEFINITIONS].contains(&table)
+    [ENTRIES, DEFINITIONS, TRUST].contains(&table)
 }
 
 /// How many versions are kept as they were read. Most take some kilobytes.
@@ -77,7 +78,7 @@ impl Entry {
 /// The tree of names, as a transaction sees and changes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Registry<'a> {
-    txn: &'a Transaction,
+    pub(super) txn: &'a Transaction,
 }
 
 impl<'a> Registry<'a> {
@@ -207,7 +208,7 @@ impl<'a> Registry<'a> {
     }
 
     /// A table of the host, which is made if it is not there yet.
-    async fn table(&self, path: &str, columns: &[&'static str], key_len: usize) -> Result<Arc<Table>> {
+    pub(super) async fn table(&self, path: &str, columns: &[&'static str], key_len: usize) -> Result<Arc<Table>> {
         match self.txn.table(path).await? {
             Some(table) => Ok(table),
             None => {

@@ -9,6 +9,10 @@
 //! slots without gaps. A program whose steps refer to each other in a circle has an [`Op::Recall`] where the circle
 //! closes, which is no edge.
 
+mod known;
+mod op;
+mod trail;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,148 +20,20 @@ use petgraph::Direction;
 use petgraph::stable_graph::{EdgeIndex, NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 
-use super::methods::{self, Method, Receiver, Shape};
-use crate::error::{Error, Kind, Result};
-use crate::value::{Class, Id, Link, State};
+pub use self::known::created_class;
+pub use self::op::{Demand, Op, Target};
+pub use self::trail::{Trail, join_contexts};
+use crate::error::{Error, Result};
+use crate::value::{Class, Id, State};
 
 /// Identifies a node of one graph.
 pub type NodeId = NodeIndex<u32>;
-
-/// When an operand is computed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
-pub enum Demand {
-    /// Before the node that uses it.
-    Strict,
-    /// Only if, and not before, the node asks for it.
-    Lazy,
-}
 
 /// An edge from an operand to the node that uses it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Edge {
     pub slot: u32,
     pub demand: Demand,
-}
-
-/// What is called.
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
-pub enum Target {
-    /// Operand 0, and the path of an entry or a method below it.
-    Value(Arc<[Id]>),
-    /// The static method at this path.
-    Static(&'static str),
-    /// A class: a cast of the key.
-    Cast(Class),
-    /// A path of another host.
-    Remote(Link),
-    /// A path of this host that stands for data, or makes a collection.
-    Data(Link),
-}
-
-/// What a node computes.
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
-pub enum Op {
-    /// A state that is known.
-    Const(State),
-    /// A literal of the request, by its index.
-    Param(u32),
-    /// A parameter of the op, by its index in [`OpGraph::inputs`].
-    Input(u32),
-    /// A tuple of the operands.
-    Tuple,
-    /// A map of the operands under these names.
-    Map(Arc<[Id]>),
-    /// A call. Operands: the subject, if the target is a value, then the arguments.
-    Call(Target, Shape),
-    /// Operands: condition, then, or else; the last two are lazy.
-    If,
-    /// Operands: condition, this many lazy values, one lazy case more.
-    Case(u32),
-    /// Operands: when, then; the latter is lazy.
-    After,
-    /// Operands: condition, step, state.
-    While,
-    /// So many rows that are put to a collection together. Operands: the collection, then key and value of each.
-    WriteAll(u32),
-    /// A closure. Operands: the captured states under these names, then the op.
-    With(Arc<[Id]>),
-    /// The operand, which must be a value since it is used as a key.
-    Key,
-    /// The value of a node further up the chain of demands: where a circle of names closes.
-    Recall(NodeId),
-    /// An error, if it is ever asked for.
-    Fail(Error),
-    /// Raises an error of this kind. Operands: the message, and perhaps the stack; both are lazy, because an error whose
-    /// message cannot be resolved is raised all the same.
-    Raise(Kind, u32),
-}
-
-impl Op {
-    /// Whether the value is there without computing anything.
-    pub fn is_leaf(&self) -> bool {
-        matches!(self, Op::Const(_) | Op::Param(_) | Op::Input(_))
-    }
-
-    /// The number of operands of which it is known.
-    fn arity(&self) -> Option<usize> {
-        Some(match self {
-            Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Recall(_) | Op::Fail(_) => 0,
-            Op::Tuple => return None,
-            Op::Map(names) => names.len(),
-            Op::Call(Target::Value(_), shape) => 1 + shape.arity(),
-            Op::Call(_, shape) => shape.arity(),
-            Op::If | Op::While => 3,
-            Op::Case(values) => 2 + 2 * *values as usize,
-            Op::After => 2,
-            Op::WriteAll(rows) => 1 + 2 * *rows as usize,
-            Op::With(names) => names.len() + 1,
-            Op::Key => 1,
-            Op::Raise(_, operands) => *operands as usize,
-        })
-    }
-
-    /// When the operand at `slot` is computed.
-    pub fn demand(&self, slot: usize) -> Demand {
-        match self {
-            Op::If | Op::After | Op::Case(_) if slot > 0 => Demand::Lazy,
-            Op::Raise(..) => Demand::Lazy,
-            _ => Demand::Strict,
-        }
-    }
-}
-
-/// The steps that led to a node, for the stack of an error: its own first.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Trail {
-    pub step: Id,
-    /// The step that called the op that this step belongs to, once that op was inlined.
-    pub caller: Option<Arc<Trail>>,
-}
-
-/// Appends to a chain of contexts, innermost first, those that follow: the two may overlap at their outer ends.
-pub fn join_contexts<T: PartialEq>(inner: &mut Vec<T>, outer: Vec<T>) {
-    let shared = inner.iter().rev().zip(outer.iter().rev()).take_while(|(l, r)| l == r).count();
-    inner.truncate(inner.len() - shared);
-    inner.extend(outer);
-}
-
-impl Trail {
-    /// The steps of this trail, its own first.
-    fn steps(self: &Arc<Self>) -> Vec<Id> {
-        std::iter::successors(Some(self), |trail| trail.caller.as_ref()).map(|trail| trail.step.clone()).collect()
-    }
-
-    /// The trail of a node that takes the place of another: its own steps, then those of the other.
-    fn joined(inner: Option<&Arc<Self>>, outer: Option<&Arc<Self>>) -> Option<Arc<Self>> {
-        let mut steps = inner.map(Trail::steps).unwrap_or_default();
-        join_contexts(&mut steps, outer.map(Trail::steps).unwrap_or_default());
-        steps.into_iter().rev().fold(None, |caller, step| Some(Arc::new(Trail { step, caller })))
-    }
-
-    /// The contexts of an error that happened here, innermost first.
-    pub fn contexts(self: &Arc<Self>) -> impl Iterator<Item = String> {
-        self.steps().into_iter().map(|step| format!("while resolving {step}"))
-    }
 }
 
 /// One computation.
@@ -390,85 +266,6 @@ impl OpGraph {
         self.graph.node_indices().filter(|id| !reached.contains(id)).collect()
     }
 
-    /// Whether a node computes the same each time, touches nothing else and cannot wait.
-    pub fn is_pure(&self, id: NodeId) -> bool {
-        match self.op(id) {
-            Op::Call(Target::Cast(_), _) => true,
-            Op::Call(..) => self.method(id).is_some_and(|method| !method.may_wait()),
-            Op::While | Op::WriteAll(_) | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => false,
-            _ => true,
-        }
-    }
-
-    /// Whether a node may wait for something outside this process, or run an op that does.
-    pub fn may_wait(&self, id: NodeId) -> bool {
-        match self.op(id) {
-            Op::Call(Target::Remote(_) | Target::Data(_), _) | Op::While | Op::WriteAll(_) => true,
-            Op::Call(Target::Value(path), _) => {
-                let subject = self.node(self.operands(id)[0]).class;
-                match (self.method(id), path.last()) {
-                    (Some(method), _) => method.may_wait(),
-                    // Items and entries are there.
-                    (None, None) => !subject.is_atom() && !matches!(subject, Class::Tuple | Class::Map),
-                    (None, Some(name)) => methods::may_wait(name.as_str()),
-                }
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether a node reads or writes rows.
-    pub fn is_data(&self, id: NodeId) -> bool {
-        match self.op(id) {
-            Op::WriteAll(_) | Op::Call(Target::Data(_), _) => true,
-            Op::Call(Target::Value(_), _) => {
-                matches!(self.node(self.operands(id)[0]).class, Class::BTree | Class::Table | Class::Dense | Class::Sparse | Class::Stream)
-            }
-            _ => false,
-        }
-    }
-
-    /// The method that a call calls, if the class of its subject is known and has it.
-    pub fn method(&self, id: NodeId) -> Option<&'static Method> {
-        match self.op(id) {
-            Op::Call(Target::Value(path), _) => method_of(self.node(self.operands(id)[0]).class, path),
-            Op::Call(Target::Static(path), _) => methods::find_static(path),
-            _ => None,
-        }
-    }
-
-    /// The class of what `op` computes, as far as it is known.
-    fn infer(&self, op: &Op, operands: &[NodeId]) -> Class {
-        let class = |slot: usize| self.graph[operands[slot]].class;
-        match op {
-            Op::Const(state) => state.class(),
-            Op::Param(_) | Op::Input(_) | Op::While | Op::Recall(_) | Op::Fail(_) | Op::Raise(..) => Class::State,
-            Op::Tuple => Class::Tuple,
-            Op::Map(_) => Class::Map,
-            Op::WriteAll(_) => Class::None,
-            Op::With(_) => Class::Closure,
-            Op::Key => class(0),
-            Op::After => class(1),
-            Op::If if class(1) == class(2) => class(1),
-            Op::If | Op::Case(_) => Class::State,
-            Op::Call(Target::Value(path), shape) => match method_of(class(0), path) {
-                Some(method) => {
-                    let argument = (shape.arity() == 1).then(|| class(1));
-                    methods::result_class(method, class(0), argument)
-                }
-                None => Class::State,
-            },
-            Op::Call(Target::Static(path), _) => methods::find_static(path)
-                .map_or(Class::State, |method| methods::result_class(method, Class::State, None)),
-            Op::Call(Target::Cast(class), _) if class.is_atom() => *class,
-            Op::Call(Target::Cast(Class::Tuple | Class::ScalarTuple | Class::ValueTuple), _) => Class::Tuple,
-            Op::Call(Target::Cast(Class::Map | Class::ScalarMap), _) => Class::Map,
-            Op::Call(Target::Cast(_), _) => Class::State,
-            Op::Call(Target::Data(link), _) => created_class(link),
-            Op::Call(Target::Remote(_), _) => Class::State,
-        }
-    }
-
     /// Infers the classes of all nodes again, after operands were replaced by others of which more is known.
     pub fn refresh_classes(&mut self) {
         for id in self.topological() {
@@ -511,35 +308,6 @@ impl OpGraph {
         }
         Ok(())
     }
-}
-
-/// The class of what a path of this host makes.
-fn created_class(link: &Link) -> Class {
-    match link.path() {
-        [state, collection, class, ..] if state.as_str() == "state" && collection.as_str() == "collection" => {
-            match class.as_str() {
-                "btree" => Class::BTree,
-                "table" => Class::Table,
-                "tensor" => match link.path().get(3).map(Id::as_str) {
-                    Some("dense") => Class::Dense,
-                    Some("sparse") => Class::Sparse,
-                    _ => Class::State,
-                },
-                _ => Class::State,
-            }
-        }
-        _ => Class::State,
-    }
-}
-
-/// The method at a path below a subject of the given class. An entry of a map, or an item of a tuple, hides a method.
-fn method_of(subject: Class, path: &[Id]) -> Option<&'static Method> {
-    let [name] = path else { return None };
-    let is_item = subject == Class::Tuple && name.as_index().is_some();
-    if subject == Class::Map || is_item {
-        return None;
-    }
-    methods::find(Receiver::of_class(subject)?, name.as_str())
 }
 
 impl Default for OpGraph {

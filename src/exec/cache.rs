@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::unit::Unit;
 use crate::compiler::ProgramShape;
-use crate::value::OpDef;
+use crate::value::{Link, OpDef};
 
 /// Bytes of programs, and as many of ops, that are kept.
 const KEPT_BYTES_MAX: u64 = 128 << 20;
@@ -29,12 +29,19 @@ pub struct Stats {
     pub plans: usize,
 }
 
-/// Compiled programs by their shape, and compiled ops by their definition.
+/// Compiled programs by their shape, and compiled ops by their definition and the version that they were installed with:
+/// the ops within them act in its name, so equal code of others is not the same.
 pub(super) struct Cache {
     programs: Mutex<Kept<ProgramShape>>,
-    ops: Mutex<Kept<Arc<OpDef>>>,
+    ops: Mutex<Kept<OpKey>>,
     hits: AtomicU64,
     misses: AtomicU64,
+}
+
+type OpKey = (Option<Link>, Arc<OpDef>);
+
+fn op_key(op: &Arc<OpDef>) -> OpKey {
+    (op.home().cloned(), Arc::clone(op))
 }
 
 /// Units by their keys, the least recently used to be forgotten first.
@@ -87,13 +94,13 @@ impl Cache {
     }
 
     pub fn op(&self, op: &Arc<OpDef>) -> Option<Arc<Unit>> {
-        let unit = self.ops.lock().units.get(op).map(|(unit, _)| Arc::clone(unit));
+        let unit = self.ops.lock().units.get(&op_key(op)).map(|(unit, _)| Arc::clone(unit));
         self.count(unit.is_some());
         unit
     }
 
     pub fn keep_op(&self, op: &Arc<OpDef>, unit: &Arc<Unit>) {
-        self.ops.lock().put(Arc::clone(op), 2 * op.weight, unit);
+        self.ops.lock().put(op_key(op), 2 * op.weight, unit);
     }
 
     fn count(&self, is_hit: bool) {
@@ -107,5 +114,30 @@ impl Cache {
             plan_misses: self.misses.load(Ordering::Relaxed),
             plans: self.programs.lock().units.len() + self.ops.lock().units.len(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compiler::OpGraph;
+    use crate::exec::codegen;
+    use crate::planner::PhysicalPlan;
+    use crate::value::OpKind;
+
+    fn op(home: Option<&str>) -> Arc<OpDef> {
+        let op = OpDef::new(OpKind::Post, vec![]);
+        home.iter().for_each(|home| op.set_home(&home.parse().unwrap()));
+        Arc::new(op)
+    }
+
+    #[test]
+    fn equal_code_of_others_is_compiled_for_them() {
+        let cache = Cache::new();
+        let unit = Arc::new(codegen::compile(PhysicalPlan::new(OpGraph::new(), true), 0));
+        cache.keep_op(&op(Some("/lib/a/b/1.0.0")), &unit);
+        assert!(cache.op(&op(Some("/lib/a/b/1.0.0"))).is_some());
+        assert!(cache.op(&op(Some("/lib/a/c/1.0.0"))).is_none());
+        assert!(cache.op(&op(None)).is_none());
     }
 }

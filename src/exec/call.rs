@@ -10,7 +10,7 @@ use super::step::not_a_key;
 use super::unit::Site;
 use crate::compiler::methods::{Bound, LoopKind, Receiver, Shape};
 use crate::error::{Error, Result};
-use crate::txn::Watch;
+use crate::txn::{Granted, Watch};
 use crate::value::{Class, Closure, Id, Link, Map, OpDef, OpKind, State, Value, Verb, cast};
 
 /// What has to be done for a call.
@@ -19,6 +19,8 @@ pub(super) enum Invocation {
     Done(State),
     /// Run an op.
     Op(OpCall),
+    /// Run an op, which may do what was granted, too.
+    Granted(OpCall, Arc<Granted>),
     /// Run an op for each item of the receiver.
     Loop(LoopKind, State, Vec<State>),
     /// Begin a loop of another kind.
@@ -48,6 +50,8 @@ pub(super) struct Caller {
     pub endpoint: Option<Arc<Endpoint>>,
     /// What watches that call.
     pub watch: Option<Arc<dyn Watch>>,
+    /// What services have granted to the part of the request that makes it.
+    pub granted: Option<Arc<Granted>>,
 }
 
 /// A method of a service, a library or an object.

@@ -8,7 +8,7 @@ use super::loops::Loop;
 use super::step::Slot;
 use super::unit::{Register, Unit};
 use crate::error::Kind;
-use crate::txn::Watch;
+use crate::txn::{Granted, Watch};
 use crate::value::{Link, State};
 
 pub(super) type FiberId = usize;
@@ -25,8 +25,15 @@ pub(super) struct Activation {
 }
 
 pub(super) enum FrameKind {
-    /// Computes the result of the activation. The call of a method may be watched.
-    Call { keeps_result: bool, callee: Option<Arc<Endpoint>>, home: Option<Link>, watch: Option<Arc<dyn Watch>> },
+    /// Computes the result of the activation. The call of a method may be watched. What is granted counts until the call
+    /// ends.
+    Call {
+        keeps_result: bool,
+        callee: Option<Arc<Endpoint>>,
+        home: Option<Link>,
+        watch: Option<Arc<dyn Watch>>,
+        granted: Option<Arc<Granted>>,
+    },
     /// Computes a region of an activation that is further down the stack.
     Region { head: Register, rescue: Option<Kind>, was_started: bool },
     /// Stands for a loop; has no code. Calls of the loop that wait are gathered in a join.
@@ -61,6 +68,15 @@ pub(super) struct Fiber {
     pub calls: usize,
     /// The innermost frames of the fiber that this one was a part of, innermost first: the context of its errors.
     pub outer: Vec<Outer>,
+    /// What was granted to the fiber that this one was a part of.
+    pub granted: Option<Arc<Granted>>,
+}
+
+impl Fiber {
+    /// The fiber of a request, which has nothing to do yet.
+    pub fn of_request() -> Self {
+        Self { stack: vec![], target: Target::Request, calls: 0, outer: vec![], granted: None }
+    }
 }
 
 /// A frame that a fiber left behind when it began to wait.

@@ -26,10 +26,10 @@ use crate::compiler::{BuildContext, Op, OpGraph, Program, Target, build_op, buil
 use crate::env::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
-use crate::planner::{Explanation, Optimizer, Part, PhysicalPlan, RuleContext};
+use crate::planner::{Optimizer, PhysicalPlan, RuleContext};
 use crate::storage::{Store, TableDiff};
 use crate::txn::Txn;
-use crate::value::{Authority, Link, Map, OpDef, State, Tuple};
+use crate::value::{Authority, Link, OpDef, State, Verb};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
@@ -39,8 +39,6 @@ const ATTEMPTS_MAX: u32 = 400;
 const DIFF_ROWS_MAX: usize = 1000;
 /// How deep the items of streams may have streams in them.
 const STREAMS_DEPTH_MAX: usize = 16;
-/// Ops whose plans an explanation shows.
-const EXPLAINED_OPS_MAX: usize = 32;
 
 /// Compiles and runs requests.
 pub struct Kernel {
@@ -52,16 +50,18 @@ pub struct Kernel {
     plans: Arc<sql::Plans>,
     devices: Arc<Devices>,
     open_blocks: Arc<OpenBlocks>,
-    optimizer: Optimizer,
+    pub(super) optimizer: Optimizer,
     cache: Cache,
+    /// Whether what is compiled of an op that is installed is kept with it, where every request finds it.
+    shares_compiled: bool,
     /// What collects a stream that is a result.
     collect: OnceLock<Arc<Unit>>,
 }
 
 /// A program that is ready to run.
 pub struct Prepared {
-    program: Arc<Program>,
-    unit: Arc<Unit>,
+    pub(super) program: Arc<Program>,
+    pub(super) unit: Arc<Unit>,
 }
 
 impl Kernel {
@@ -77,7 +77,21 @@ impl Kernel {
         let plans = Arc::new(sql::Plans::new());
         let open_blocks = Arc::new(OpenBlocks::new(Arc::clone(&clock)));
         let (optimizer, cache, collect) = (Optimizer::default(), Cache::new(), OnceLock::new());
-        Self { limits, gateway, clock, store, engine, plans, devices, open_blocks, optimizer, cache, collect }
+        let shares_compiled = true;
+        Self {
+            limits,
+            gateway,
+            clock,
+            store,
+            engine,
+            plans,
+            devices,
+            open_blocks,
+            optimizer,
+            cache,
+            shares_compiled,
+            collect,
+        }
     }
 
     /// The same kernel with other rules, and nothing cached.
@@ -86,13 +100,13 @@ impl Kernel {
         Self { optimizer, cache: Cache::new(), ..self }
     }
 
-    /// Another kernel like this, but without some rules.
+    /// Another kernel like this, but without some rules. It is for one request: others find nothing of what it compiles.
     #[must_use]
     pub fn without_rules(&self, names: &[String]) -> Self {
         let (gateway, clock, store) = (Arc::clone(&self.gateway), Arc::clone(&self.clock), Arc::clone(&self.store));
-        let devices = Arc::clone(&self.devices);
-        Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone(), devices)
-            .with_optimizer(Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule)))
+        let (engine, devices) = (self.engine.clone(), Arc::clone(&self.devices));
+        let kernel = Self::new(self.limits.clone(), gateway, clock, store, engine, devices);
+        Self { shares_compiled: false, ..kernel.with_optimizer(Optimizer::without(names)) }
     }
 
     /// What requests may cost.
@@ -258,7 +272,7 @@ impl Kernel {
     }
 
     /// A result with the items of streams and the rows of collections in it.
-    async fn read(&self, txn: &Txn, session: &Arc<Session>, state: State) -> Result<State> {
+    pub(super) async fn read(&self, txn: &Txn, session: &Arc<Session>, state: State) -> Result<State> {
         let mut left = self.limits.reply_bytes as u64;
         let state = self.collected(txn, session, state, STREAMS_DEPTH_MAX, &mut left).await?;
         session.read_all(state, self.limits.reply_bytes).await
@@ -273,48 +287,23 @@ impl Kernel {
         depth: usize,
         left: &'a mut u64,
     ) -> BoxFuture<'a, Result<State>> {
-        if !has_stream(&state) {
+        if !state.contains(is_stream) {
             return Box::pin(std::future::ready(Ok(state)));
         }
         Box::pin(async move {
-            match state {
-                State::Stream(_) if depth == 0 => {
-                    Err(Error::bad_request(format!("streams nest deeper than {STREAMS_DEPTH_MAX}")))
-                }
-                State::Stream(_) => {
-                    let unit = Arc::clone(self.collect.get_or_init(collect_unit));
-                    let (items, _) = self.drive(txn, session, unit, vec![state], None).await?;
-                    *left = left.checked_sub(items.weight()).ok_or_else(|| {
-                        Error::too_large(format!(
-                            "the items of streams take more than {} bytes",
-                            self.limits.reply_bytes
-                        ))
-                    })?;
-                    self.collected(txn, session, items, depth - 1, left).await
-                }
-                State::Tuple(tuple) => {
-                    let mut items = Vec::with_capacity(tuple.items().len());
-                    for item in tuple.items() {
-                        items.push(self.collected(txn, session, item.clone(), depth, left).await?);
-                    }
-                    Ok(Tuple::try_new(items)?.into())
-                }
-                State::Map(map) => {
-                    let mut values = Vec::with_capacity(map.len());
-                    for value in map.values() {
-                        values.push(self.collected(txn, session, value.clone(), depth, left).await?);
-                    }
-                    Ok(Map::from_sorted(map.shared_keys(), values.into())?.into())
-                }
-                State::Object(object) => {
-                    let mut parts = Vec::new();
-                    for part in object.parts() {
-                        parts.push(self.collected(txn, session, part.clone(), depth, left).await?);
-                    }
-                    Ok(object.with_parts(parts)?.into())
-                }
-                state => Ok(state),
+            if depth == 0 {
+                return Err(Error::bad_request(format!("streams nest deeper than {STREAMS_DEPTH_MAX}")));
             }
+            let mut collected = Vec::new();
+            for stream in state.find(is_stream) {
+                let unit = Arc::clone(self.collect.get_or_init(collect_unit));
+                let (items, _) = self.drive(txn, session, unit, vec![stream.clone()], None).await?;
+                *left = left.checked_sub(items.weight()).ok_or_else(|| {
+                    Error::too_large(format!("the items of streams take more than {} bytes", self.limits.reply_bytes))
+                })?;
+                collected.push(self.collected(txn, session, items, depth - 1, left).await?);
+            }
+            state.replace(is_stream, &mut collected.into_iter())
         })
     }
 
@@ -326,50 +315,16 @@ impl Kernel {
         self.begin(txn).describe(link).await
     }
 
-    /// Says how a program is run; with `analyze`, runs it and says what that cost.
+    /// Whether a service trusts somebody who has granted a call of it to whoever makes the request, in the scopes that
+    /// their token has.
     ///
     /// # Errors
-    /// With `analyze`, as [`Kernel::run`].
-    pub async fn explain(&self, txn: &Txn, prepared: &Prepared, analyze: bool) -> Result<Explanation> {
-        let (Prepared { program, unit }, deadline) = (prepared, txn.deadline);
-        let literals = program.literals();
-        let (result, trace) = match analyze {
-            true => {
-                let session = self.begin(txn);
-                let (state, trace) =
-                    self.drive(txn, &session, Arc::clone(unit), literals.clone(), Some(Trace::default())).await?;
-                (Some(self.read(txn, &session, state).await?), trace)
-            }
-            false => (None, None),
-        };
-        let graph = build_program(program, &self.build_context(deadline))?;
-        let mut parts = vec![self.part("request".into(), graph, unit, trace.as_ref(), deadline)?];
-        let mut at = 0;
-        while at < parts.len() && parts.len() <= EXPLAINED_OPS_MAX {
-            for (title, op) in ops_of(&parts[at], &literals, at == 0) {
-                let unit = self.unit(&op, deadline)?;
-                let graph = build_op(&op, &self.build_context(deadline))?;
-                parts.push(self.part(title, graph, &unit, trace.as_ref(), deadline)?);
-            }
-            at += 1;
-        }
-        Ok(Explanation { parts, literals, result })
+    /// `Internal` if what is installed cannot be read.
+    pub async fn trusts(&self, txn: &Txn, verb: Verb, link: &Link) -> Result<bool> {
+        self.begin(txn).trusts(verb, link).await
     }
 
-    fn part(
-        &self,
-        title: String,
-        mut graph: OpGraph,
-        unit: &Arc<Unit>,
-        trace: Option<&Trace>,
-        deadline: Instant,
-    ) -> Result<Part> {
-        let build = self.build_context(deadline);
-        let stages = self.optimizer.trace(&mut graph, &RuleContext { build: &build })?;
-        Ok(Part { title, stages, plan: unit.plan.clone(), analysis: trace.map(|trace| trace.of(unit)) })
-    }
-
-    fn build_context(&self, deadline: Instant) -> BuildContext<'_> {
+    pub(super) fn build_context(&self, deadline: Instant) -> BuildContext<'_> {
         let check_time = move || match self.clock.now() > deadline {
             true => Err(Error::timeout("request timed out")),
             false => Ok(()),
@@ -397,7 +352,7 @@ impl Kernel {
     }
 
     /// Runs a unit until it is done, with the calls of other hosts that it makes.
-    async fn drive(
+    pub(super) async fn drive(
         &self,
         txn: &Txn,
         session: &Arc<Session>,
@@ -425,7 +380,9 @@ impl Kernel {
                     Outside::Remote(link, args) => {
                         session.tell();
                         // What is done there is a part of the method that calls it.
-                        let txn = Txn { watch: machine.watch(fiber), ..txn.clone() };
+                        let granted = machine.granted(fiber).map(|granted| Arc::clone(&granted.token));
+                        let token = granted.or_else(|| txn.token.clone());
+                        let txn = Txn { watch: machine.watch(fiber), token, ..txn.clone() };
                         Box::pin(async move { (fiber, gateway.call(&txn, &link, args).await.map(Invocation::Done)) })
                     }
                 });
@@ -448,7 +405,9 @@ impl Compile for Kernel {
     }
 
     fn unit(&self, op: &Arc<OpDef>, deadline: Instant) -> Result<Arc<Unit>> {
-        if let Some(unit) = op.compiled.get() {
+        // The ops of the program itself are those of one request anyway.
+        let is_kept = self.shares_compiled || op.home().is_none();
+        if is_kept && let Some(unit) = op.compiled.get() {
             let unit = Arc::clone(unit).downcast::<Unit>();
             return unit.map_err(|_| Error::internal("an op was compiled to something else"));
         }
@@ -462,20 +421,16 @@ impl Compile for Kernel {
                 unit
             }
         };
-        // Somebody else may have been faster; then both units do the same.
-        let _ = op.compiled.set(Arc::clone(&unit) as Arc<dyn std::any::Any + Send + Sync>);
+        if is_kept {
+            // Somebody else may have been faster; then both units do the same.
+            let _ = op.compiled.set(Arc::clone(&unit) as Arc<dyn std::any::Any + Send + Sync>);
+        }
         Ok(unit)
     }
 }
 
-fn has_stream(state: &State) -> bool {
-    match state {
-        State::Object(object) => object.parts().into_iter().any(has_stream),
-        State::Stream(_) => true,
-        State::Tuple(tuple) => tuple.items().iter().any(has_stream),
-        State::Map(map) => map.values().iter().any(has_stream),
-        _ => false,
-    }
+fn is_stream(state: &State) -> bool {
+    matches!(state, State::Stream(_))
 }
 
 /// The program that collects the stream which is its only literal.
@@ -486,34 +441,4 @@ fn collect_unit() -> Arc<Unit> {
     let root = graph.add(Op::Call(target, Shape::Get), &[stream, key], None);
     graph.set_root(root);
     Arc::new(codegen::compile(PhysicalPlan::new(graph, true), 1))
-}
-
-/// The ops that a part defines, with titles that say where.
-fn ops_of(part: &Part, literals: &[State], is_request: bool) -> Vec<(String, Arc<OpDef>)> {
-    let graph = &part.plan.graph;
-    let mut ops = Vec::new();
-    for id in graph.topological() {
-        let state = match graph.op(id) {
-            Op::Const(state) => state,
-            Op::Param(index) if is_request => &literals[*index as usize],
-            _ => continue,
-        };
-        let place = match &graph.node(id).trail {
-            Some(trail) => format!("op in step {} of {}", trail.step, part.title),
-            None => format!("op in {}", part.title),
-        };
-        collect_ops(state, &place, &mut ops);
-    }
-    ops.truncate(EXPLAINED_OPS_MAX);
-    ops
-}
-
-fn collect_ops(state: &State, place: &str, ops: &mut Vec<(String, Arc<OpDef>)>) {
-    match state {
-        State::Op(op) => ops.push((place.to_string(), Arc::clone(op))),
-        State::Closure(closure) => ops.push((place.to_string(), Arc::clone(&closure.op))),
-        State::Map(map) => map.values().iter().for_each(|state| collect_ops(state, place, ops)),
-        State::Tuple(tuple) => tuple.items().iter().for_each(|state| collect_ops(state, place, ops)),
-        _ => {}
-    }
 }

@@ -7,7 +7,8 @@
 //! 4. [`object`] calls what has methods of its own, and [`data`] reads and writes rows for them, by key or through DataFusion ([`relation`]);
 //! 5. [`stream`] goes through the items of streams, whose ops [`vector`] runs on whole columns where it can, and
 //!    [`reduce`] through what is due of a chain;
-//! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`].
+//! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`]; [`explain`] shows plans and what they
+//!    cost.
 //!
 //! [`tensor`] computes what calls of tensors ask for, piece by piece.
 //!
@@ -20,6 +21,7 @@ mod cache;
 mod call;
 mod codegen;
 mod data;
+mod explain;
 mod fiber;
 mod gateway;
 mod items;

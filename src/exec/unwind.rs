@@ -7,7 +7,7 @@ use super::fiber::{FiberId, Frame, FrameKind, Outer};
 use super::machine::Machine;
 use crate::compiler::graph::join_contexts;
 use crate::error::{Error, Kind};
-use crate::txn::{Ended, Watch, Watched};
+use crate::txn::{Ended, Granted, Watch, Watched};
 
 /// Contexts of one error.
 const CONTEXTS_MAX: usize = 64;
@@ -26,9 +26,12 @@ impl Machine<'_> {
                 _ => None,
             },
             call: match &frame.kind {
-                FrameKind::Call { callee, home, watch, .. } => {
-                    Some(Caller { home: home.clone(), endpoint: callee.clone(), watch: watch.clone() })
-                }
+                FrameKind::Call { callee, home, watch, granted, .. } => Some(Caller {
+                    home: home.clone(),
+                    endpoint: callee.clone(),
+                    watch: watch.clone(),
+                    granted: granted.clone(),
+                }),
                 _ => None,
             },
             is_region: matches!(frame.kind, FrameKind::Region { .. }),
@@ -38,12 +41,20 @@ impl Machine<'_> {
 
     /// Who makes a call in a fiber.
     pub(super) fn caller(&self, fiber: FiberId) -> Caller {
+        let granted = self.granted(fiber).cloned();
         let mut calls = self.outer(fiber).filter_map(|frame| frame.call);
-        let Some(innermost) = calls.next() else { return Caller::default() };
+        let Some(innermost) = calls.next() else { return Caller { granted, ..Caller::default() } };
         match innermost.endpoint {
-            Some(_) => innermost,
-            None => Caller { endpoint: calls.find_map(|call| call.endpoint), ..innermost },
+            Some(_) => Caller { granted, ..innermost },
+            None => Caller { endpoint: calls.find_map(|call| call.endpoint), granted, ..innermost },
         }
+    }
+
+    /// What was granted to that which a fiber does, by the innermost call that grants anything: it includes what those
+    /// around it grant.
+    pub(super) fn granted(&self, fiber: FiberId) -> Option<&Arc<Granted>> {
+        let fiber = &self.fibers[fiber];
+        fiber.stack.iter().rev().find_map(granted_of).or(fiber.granted.as_ref())
     }
 
     /// What watches that which a fiber does: the innermost call of a method, else the request.
@@ -95,6 +106,13 @@ impl Machine<'_> {
         }
         contexts.truncate(CONTEXTS_MAX);
         error.with_stack(contexts)
+    }
+}
+
+fn granted_of(frame: &Frame) -> Option<&Arc<Granted>> {
+    match &frame.kind {
+        FrameKind::Call { granted, .. } => granted.as_ref(),
+        _ => None,
     }
 }
 

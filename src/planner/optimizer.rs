@@ -69,6 +69,12 @@ impl Optimizer {
         Self { rules, merges_regions: keep(MERGE_REGIONS), vectorizes: keep(VECTORIZATION) }
     }
 
+    /// An optimizer with all rules but those of these names.
+    #[must_use]
+    pub fn without(names: &[String]) -> Self {
+        Self::with_rules(|rule| !names.iter().any(|name| name == rule))
+    }
+
     /// Checks that these are names of rules.
     ///
     /// # Errors

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use super::auth::TokenArgs;
 use super::auth::command::administrator;
+use super::auth::owner::owner;
+use super::auth::{Owner, TokenArgs};
 use crate::exec::EngineConfig;
 use crate::limits::Limits;
 use crate::planner::Optimizer;
@@ -88,7 +89,7 @@ pub struct Config {
     #[arg(long = "symmetric_key", value_name = "HEX", value_parser = symmetric_key)]
     pub symmetric_key: Vec<SymmetricKey>,
 
-    /// The URL of a host to replicate from; repeatable
+    /// The URL of a host to replicate from, which is believed and sent tokens; repeatable
     #[arg(long = "peer", value_name = "URL", value_parser = peer)]
     pub peer: Vec<Link>,
 
@@ -100,9 +101,10 @@ pub struct Config {
     #[arg(long = "insecure", conflicts_with = "owner")]
     pub insecure: bool,
 
-    /// Who administers this host; it is secured if given
-    #[arg(long = "owner", value_name = "LINK", value_parser = administrator)]
-    pub owner: Option<Link>,
+    /// Who administers this host: the link to who issues their tokens, or LINK#ACTOR for only one of those whom that
+    /// issuer knows; the host is secured if this is given
+    #[arg(long = "owner", value_name = "LINK[#ACTOR]", value_parser = owner)]
+    pub owner: Option<Owner>,
 
     /// The group whose members use the services of this host, and replicate them
     #[arg(long = "group", value_name = "LINK", value_parser = administrator)]
@@ -111,6 +113,10 @@ pub struct Config {
     /// The URL of another host whose tokens are believed, beside those of peers, owner and group; repeatable
     #[arg(long = "issuer", value_name = "URL", value_parser = peer)]
     pub issuer: Vec<Link>,
+
+    /// The URL of another host that is sent the tokens of requests which call it, beside peers; repeatable
+    #[arg(long = "trust", value_name = "URL", value_parser = peer)]
+    pub trust: Vec<Link>,
 
     /// The time without an answer after which a replica is removed, in seconds
     #[arg(long = "removal_timeout", value_name = "SECONDS", value_parser = seconds)]
@@ -234,7 +240,7 @@ impl Config {
         let flags = [
             (
                 !self.peer.is_empty(),
-                "--peer only says whose tokens are believed yet: replication comes in a later release",
+                "--peer only says which host is believed and sent tokens yet: replication comes in a later release",
             ),
             (!self.symmetric_key.is_empty(), "--symmetric_key has no effect yet: replication comes in a later release"),
             (
@@ -385,8 +391,13 @@ mod tests {
             "--address=host",
             "--owner=/",
             "--owner=https://a/b",
+            "--owner=/user#alice",
+            "--owner=http://a/b#",
             "--group=http://a",
+            "--group=http://a/b#alice",
             "--issuer=/user",
+            "--trust=/user",
+            "--trust=http://a/b",
         ];
         for flag in wrong {
             assert_eq!(parse(&[flag]).unwrap_err().exit_code(), 2, "{flag}");

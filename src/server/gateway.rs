@@ -1,8 +1,13 @@
 //! Calls to other hosts, over HTTP.
 //!
-//! A call carries the id and the token of the transaction that makes it, and what trace it belongs to, and ends at its
-//! deadline. Some are tried again if they fail (`retry`). What another host replies is judged like a request: bounded
-//! in size and depth, and never trusted to be well-formed.
+//! A call carries what trace it belongs to, and ends at the deadline of the transaction that makes it. A GET carries the
+//! id of that transaction, too. A write does not, since a host commits what it is sent at once: until hosts commit
+//! together, it is a transaction of its own there, and saying otherwise would not be true.
+//!
+//! A token allows whoever holds it what it allows its owner, so it is sent only to hosts that the command line names.
+//!
+//! Some calls are tried again if they fail (`retry`). What another host replies is judged like a request: bounded in size
+//! and depth, and never trusted to be well-formed.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -19,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::auth::issuer::is_same_host;
 use super::retry::{CALLING, Cause, Failure, Retry, cause_of};
 use crate::compiler::decode_state;
 use crate::error::{Error, Kind, Result};
@@ -47,6 +53,8 @@ pub(super) struct HttpGateway {
     listen: SocketAddr,
     /// Other addresses of this host.
     own: Vec<IpAddr>,
+    /// The hosts that are sent tokens.
+    sent_tokens: Vec<Authority>,
     reply_bytes_max: usize,
     retry: Retry,
 }
@@ -58,10 +66,23 @@ struct Target<'a> {
     link: &'a Link,
     /// The host and port of the link, as in a URL.
     host: &'a str,
+    /// Whether there is a token that the host is not sent.
+    is_withheld: bool,
+}
+
+impl Target<'_> {
+    /// What is said of this call in the stack of an error that was replied with `status`.
+    fn context(&self, status: u16) -> String {
+        let link = self.link;
+        match self.is_withheld && status == Kind::Unauthorized.status() {
+            true => format!("{CALLING}{link} without the token of the request: --trust does not name that host"),
+            false => format!("{CALLING}{link}"),
+        }
+    }
 }
 
 impl HttpGateway {
-    /// A gateway for a host that listens at `listen` and announces `address`.
+    /// A gateway for a host that listens at `listen` and announces `address`. It sends tokens to nobody.
     pub(super) fn new(listen: SocketAddr, address: Option<IpAddr>, reply_bytes_max: usize, retry: Retry) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -70,13 +91,28 @@ impl HttpGateway {
             .pool_idle_timeout(IDLE_MAX)
             .build(connector);
         let detected = if listen.ip().is_unspecified() { outbound_ip() } else { None };
-        Self { client, listen, own: address.into_iter().chain(detected).collect(), reply_bytes_max, retry }
+        let own = address.into_iter().chain(detected).collect();
+        Self { client, listen, own, sent_tokens: vec![], reply_bytes_max, retry }
+    }
+
+    /// The same gateway, which sends tokens to these hosts.
+    pub(super) fn sending_tokens<'a>(self, hosts: impl Iterator<Item = &'a Link>) -> Self {
+        Self { sent_tokens: hosts.filter_map(Link::authority).cloned().collect(), ..self }
+    }
+
+    /// The token for a call of a link, if there is one and the host may have it.
+    fn token_for<'a>(&self, txn: &'a Txn, link: &Link) -> Option<&'a str> {
+        let authority = link.authority()?;
+        let may_have = self.sent_tokens.iter().any(|host| is_same_host(host, authority));
+        txn.token.as_deref().filter(|_| may_have)
     }
 
     async fn send(&self, txn: &Txn, link: &Link, args: RemoteArgs) -> Result<State> {
         let host = host_of(link)?;
-        let target = Target { verb: verb_of(&args), link, host: &host };
-        let request = request(txn, link, &host, args)?;
+        let token = self.token_for(txn, link);
+        let is_withheld = token.is_none() && txn.token.is_some();
+        let target = Target { verb: verb_of(&args), link, host: &host, is_withheld };
+        let request = request(txn, target, token, args)?;
         let mut attempt = 0;
         loop {
             let failure = match self.watched(txn, target, request.clone(), attempt).await {
@@ -134,14 +170,14 @@ impl HttpGateway {
     }
 
     async fn receive(&self, target: Target<'_>, response: Response<Incoming>) -> Result<State, Failure> {
-        let Target { host, link, .. } = target;
+        let host = target.host;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, self.reply_bytes_max).collect().await.map_err(|error| Failure {
             cause: if error.is::<LengthLimitError>() { Cause::Final } else { Cause::Connection },
             error: Error::bad_gateway(format!("cannot read the reply of {host}: {error}")),
         })?;
         let status = parts.status.as_u16();
-        read_reply(host, link, status, &body.to_bytes()).map_err(|error| {
+        read_reply(target, status, &body.to_bytes()).map_err(|error| {
             // The last context is that of this very call.
             let cause = match error.stack().split_last() {
                 Some((_, further)) if status != 200 => cause_of(status, &parts.headers, further),
@@ -201,26 +237,26 @@ fn verb_of(args: &RemoteArgs) -> Verb {
     }
 }
 
-fn request(txn: &Txn, link: &Link, host: &str, args: RemoteArgs) -> Result<Request<Full<Bytes>>> {
-    let verb = verb_of(&args);
+fn request(txn: &Txn, target: Target<'_>, token: Option<&str>, args: RemoteArgs) -> Result<Request<Full<Bytes>>> {
     let (key, body) = match args {
         RemoteArgs::Get(key) | RemoteArgs::Delete(key) => (Some(key), None),
         RemoteArgs::Put(key, value) => (Some(key), Some(to_json(&value))),
         RemoteArgs::Post(params) => (None, Some(to_json(&State::Map(params)))),
     };
     let mut request = Request::builder()
-        .method(verb.http())
-        .uri(url(txn, link, host, verb, key.as_ref()))
+        .method(target.verb.http())
+        .uri(url(txn, target, key.as_ref()))
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/json");
-    if let Some(token) = &txn.token {
+    if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
     let body = Full::new(Bytes::from(body.unwrap_or_default()));
-    request.body(body).map_err(|error| Error::bad_request(format!("cannot call {link}: {error}")))
+    request.body(body).map_err(|error| Error::bad_request(format!("cannot call {}: {error}", target.link)))
 }
 
-fn url(txn: &Txn, link: &Link, host: &str, verb: Verb, key: Option<&State>) -> String {
+fn url(txn: &Txn, target: Target<'_>, key: Option<&State>) -> String {
+    let Target { verb, link, host, .. } = target;
     let mut url = format!("http://{host}");
     for segment in link.path() {
         url.push('/');
@@ -234,7 +270,6 @@ fn url(txn: &Txn, link: &Link, host: &str, verb: Verb, key: Option<&State>) -> S
         // With its class, where the text alone would be read as another: the key of an actor is bytes, not a string.
         query.append_pair("key", &expr_to_json(&Expr::Literal(key.clone())));
     }
-    // A write belongs to a transaction of its own there, since only its owner may write in one that is named.
     if verb == Verb::Get {
         query.append_pair("txn_id", &txn.id.to_string());
     }
@@ -247,10 +282,11 @@ fn url(txn: &Txn, link: &Link, host: &str, verb: Verb, key: Option<&State>) -> S
 }
 
 /// The result or the error that another host replied with.
-fn read_reply(host: &str, link: &Link, status: u16, body: &[u8]) -> Result<State> {
+fn read_reply(target: Target<'_>, status: u16, body: &[u8]) -> Result<State> {
+    let host = target.host;
     let doc = json::decode(body, usize::from(DEPTH_MAX));
     if status != 200 {
-        return Err(read_error(host, status, doc.ok().as_ref(), body).while_doing(format!("{CALLING}{link}")));
+        return Err(read_error(host, status, doc.ok().as_ref(), body).while_doing(target.context(status)));
     }
     let state = doc.and_then(|doc| decode_state(&doc));
     state.map_err(|error| Error::bad_gateway(format!("the reply of {host} makes no sense: {}", error.message())))
@@ -339,19 +375,51 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn target<'a>(verb: Verb, link: &'a Link, host: &'a str) -> Target<'a> {
+        Target { verb, link, host, is_withheld: false }
+    }
+
     #[test]
     fn a_call_names_the_path_the_key_and_the_transaction() {
         let link = link("http://[::1]:80/a/é b".replace(' ', "+").as_str());
-        let request = request(&txn(), &link, &host_of(&link).unwrap(), RemoteArgs::Get("x y".into())).unwrap();
+        let (host, args) = (host_of(&link).unwrap(), RemoteArgs::Get("x y".into()));
+        let request = request(&txn(), target(Verb::Get, &link, &host), Some("a.b.c"), args).unwrap();
         assert_eq!(request.uri().to_string(), "http://[::1]:80/a/%C3%A9%2Bb?key=%22x+y%22&txn_id=5-6");
         assert_eq!(request.method(), "GET");
         assert_eq!(request.headers()["authorization"], "Bearer a.b.c");
     }
 
     #[test]
+    fn a_token_is_sent_to_hosts_that_are_named_and_to_nobody_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _context = runtime.enter();
+        let named = [link("http://10.0.0.1:8702"), link("http://example.com")];
+        let gateway = HttpGateway::new("127.0.0.1:1".parse().unwrap(), None, 1, Retry::default());
+        let gateway = gateway.sending_tokens(named.iter());
+        let (with, without) = (txn(), Txn { token: None, ..txn() });
+        for url in ["http://10.0.0.1:8702/a", "http://example.com/a/b", "http://Example.com:80"] {
+            assert_eq!(gateway.token_for(&with, &link(url)), Some("a.b.c"), "{url}");
+            assert_eq!(gateway.token_for(&without, &link(url)), None, "{url}");
+        }
+        for url in ["http://10.0.0.1:8703/a", "http://10.0.0.2:8702/a", "http://a.example.com/a", "/a"] {
+            assert_eq!(gateway.token_for(&with, &link(url)), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_error_for_want_of_a_token_says_that_it_was_not_sent() {
+        let link = link("http://h/a");
+        let withheld = Target { is_withheld: true, ..target(Verb::Get, &link, "h") };
+        let stack = |target, status| read_reply(target, status, b"{}").unwrap_err().stack().to_vec();
+        assert!(stack(withheld, 401)[0].starts_with("while calling http://h/a without the token"));
+        assert_eq!(stack(withheld, 404), ["while calling http://h/a"]);
+        assert_eq!(stack(target(Verb::Get, &link, "h"), 401), ["while calling http://h/a"]);
+    }
+
+    #[test]
     fn no_key_is_sent_for_none() {
         let link = link("http://example.com");
-        let url = |verb| url(&txn(), &link, &host_of(&link).unwrap(), verb, Some(&State::NONE));
+        let url = |verb| url(&txn(), target(verb, &link, "example.com"), Some(&State::NONE));
         assert_eq!(url(Verb::Get), "http://example.com/?txn_id=5-6");
         assert_eq!(url(Verb::Put), "http://example.com/");
     }
@@ -360,7 +428,7 @@ mod tests {
     fn a_key_keeps_its_class() {
         let link = link("http://h/a");
         let key = State::Value(crate::value::Value::Bytes([1, 2].as_slice().into()));
-        let url = url(&txn(), &link, "h", Verb::Get, Some(&key));
+        let url = url(&txn(), target(Verb::Get, &link, "h"), Some(&key));
         assert!(url.contains("key=%7B%22%2Fstate%2Fscalar%2Fvalue%2Fbytes%22%3A%22AQI%3D%22%7D"), "{url}");
     }
 
@@ -372,7 +440,8 @@ mod tests {
     #[test]
     fn errors_of_other_hosts_keep_kind_message_and_stack() {
         let link = link("http://h/a");
-        let error = |status, body: &str| read_reply("h", &link, status, body.as_bytes()).unwrap_err();
+        let error =
+            |status, body: &str| read_reply(target(Verb::Get, &link, "h"), status, body.as_bytes()).unwrap_err();
         assert_eq!(error(404, "{\"not_found\":\"/a\"}").kind(), Kind::NotFound);
         assert_eq!(error(404, "{\"not_found\":\"/a\"}").message(), "/a");
         let conflict = error(409, "{\"conflict\":{\"message\":\"m\",\"stack\":[\"s\"]}}");

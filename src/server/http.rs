@@ -33,6 +33,7 @@ use crate::env::{Clock, SystemClock, TxnClock};
 use crate::error::Error;
 use crate::exec::{Engine, Gateway, Kernel};
 use crate::limits::Limits;
+use crate::planner::Optimizer;
 use crate::storage::{DataDir, Store, Workspace};
 use crate::txn::Txn;
 use crate::value::Link;
@@ -57,7 +58,7 @@ pub(super) struct Host {
     /// What others know this host by.
     pub(super) link: Link,
     pub(super) kernel: Kernel,
-    pub(super) auth: Auth,
+    pub(super) auth: Arc<Auth>,
     pub(super) store: Arc<Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) mint: TxnClock,
@@ -84,13 +85,15 @@ impl Host {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (metrics, spans) = (Metrics::new(clock.now(), &exporter.counts), exporter.counts.ended.clone());
         let retry = Retry::new(rand::random(), metrics.retries.clone());
-        let gateway = HttpGateway::new(listen, config.address, limits.reply_bytes, retry);
+        let sent_tokens = config.peer.iter().chain(&config.trust);
+        let gateway = HttpGateway::new(listen, config.address, limits.reply_bytes, retry).sending_tokens(sent_tokens);
         let gateway: Arc<dyn Gateway> = Arc::new(gateway);
+        let link = own_link(listen, config.address);
         Self {
-            link: own_link(listen, config.address),
-            auth: auth(config, actor, &gateway, &clock),
+            auth: Arc::new(auth(config, actor, &gateway, &clock, link.clone())),
+            link,
             kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine)
-                .without_rules(&config.without_rules),
+                .with_optimizer(Optimizer::without(&config.without_rules)),
             store,
             mint: TxnClock::new(rand::random()),
             observer: Observer::new(metrics.services.clone(), exporter.tracer(), spans, Arc::clone(&clock)),
@@ -104,13 +107,14 @@ impl Host {
 }
 
 /// The guard of a host. Tokens are believed that come from whoever the command line names.
-fn auth(config: &Config, actor: HostActor, gateway: &Arc<dyn Gateway>, clock: &Arc<dyn Clock>) -> Auth {
+fn auth(config: &Config, actor: HostActor, gateway: &Arc<dyn Gateway>, clock: &Arc<dyn Clock>, host: Link) -> Auth {
     let is_local = |link: &Link| link.authority().is_some_and(|authority| gateway.is_local(authority));
     let policy = Policy::new(config.owner.as_ref(), config.group.as_ref(), is_local);
-    let trusted = config.peer.iter().chain(&config.issuer).chain(&config.owner).chain(&config.group);
+    let owner = config.owner.as_ref().map(|owner| &owner.issuer);
+    let trusted = config.peer.iter().chain(&config.issuer).chain(owner).chain(&config.group);
     let actor = Arc::new(actor);
     let keys = KeyRing::new(Arc::clone(&actor), Arc::clone(gateway), Arc::clone(clock), trusted);
-    Auth::new(policy, actor, Box::new(keys), Arc::clone(clock))
+    Auth::new(policy, actor, Box::new(keys), Arc::clone(clock), host)
 }
 
 impl Host {

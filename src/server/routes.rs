@@ -69,9 +69,10 @@ pub(super) static ROUTES: &[Route] = &[
         content_type: TEXT,
         summary: "Show how a program would run",
         description: "Takes what /transact/hypothetical takes, and replies with the plan of the program: its graph, the \
-                      rules that changed it, and what runs each part. With analyze=true the program also runs, and the plan \
-                      says what each part cost. The parameter format is text, json, dot or svg. For any other request, the \
-                      parameter explain=true does the same.",
+                      rules that changed it, and what runs each part; also those of the methods that it calls, as far as \
+                      that is known. With analyze=true the program also runs, and the plan says what each part cost. The \
+                      parameter format is text, json, dot or svg. For any other request, the parameter explain=true does \
+                      the same.",
     },
     Route {
         path: "/sql",

@@ -96,7 +96,8 @@ pub fn magnitude(re: f64, im: f64) -> f64 {
     (high * high + low * low).sqrt() * back
 }
 
-fn refused(column: &Column, why: &str) -> Error {
+/// The error that a column cannot hold a value.
+pub(crate) fn refused(column: &Column, why: &str) -> Error {
     Error::bad_request(format!("invalid value for column {}: {why}", column.name))
 }
 

@@ -114,6 +114,15 @@ impl Link {
         self.root().is_some() && self.version_at().is_none()
     }
 
+    /// The link to the item that the version, or what is below one, belongs to; this very link where there is no version.
+    #[must_use]
+    pub fn item(&self) -> Self {
+        match self.version_at() {
+            Some(at) => Self { authority: self.authority.clone(), path: self.path[..at].into() },
+            None => self.clone(),
+        }
+    }
+
     /// The link to what is at `path` below this one.
     #[must_use]
     pub fn join(&self, path: &[Id]) -> Self {
@@ -263,6 +272,18 @@ mod tests {
             assert_eq!(text.parse::<Link>().unwrap().to_string(), text);
         }
         assert_eq!("http://h:1/a/".parse::<Link>().unwrap().to_string(), "http://h:1/a");
+    }
+
+    #[test]
+    fn a_version_belongs_to_an_item() {
+        for (text, item) in [
+            ("/service/a/b/1.0.0/x", "/service/a/b"),
+            ("http://h:1/lib/a/1.0.0", "http://h:1/lib/a"),
+            ("/service/a", "/service/a"),
+            ("/a/1.0.0/b", "/a/1.0.0/b"),
+        ] {
+            assert_eq!(text.parse::<Link>().unwrap().item().to_string(), item);
+        }
     }
 
     #[test]

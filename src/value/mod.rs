@@ -27,6 +27,7 @@ pub mod id;
 pub mod link;
 pub mod number;
 pub mod object;
+mod parts;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod schema;

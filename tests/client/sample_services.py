@@ -55,6 +55,22 @@ def install(host, *libraries):
     return libraries[-1]
 
 
+def declared(host, attributes, root="/service"):
+    """An item of its own for a library or service that is given as JSON, and what installs that there."""
+
+    link = f"{root}{fresh()}/raw"
+    host.create_namespace(tc.URI(link))
+    return link, lambda: host.put(link, "1.0.0", {link: attributes})
+
+
+def raw(host, attributes, root="/service"):
+    """Install a library or service that is given as JSON, and return the path of its version."""
+
+    link, put = declared(host, attributes, root)
+    assert put() is None
+    return link + "/1.0.0"
+
+
 def installing(service, version, *results):
     """A program that installs a version and then resolves `results`: a Context cannot hold a definition."""
 

@@ -1,15 +1,14 @@
 """Tokens that are made without the host, and issuers that it can ask for keys."""
 
 import base64
-import http.server
 import json
 import stat
-import threading
 import time
 import urllib.parse
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from stand_in import Server
 from support import V
 
 HEADER = {"alg": "ES256", "typ": "JWT"}
@@ -52,44 +51,22 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-class Issuer:
+class Issuer(Server):
     """A stand-in for a host that says the keys of its actors. `asked` has the path and the key of each look-up."""
 
     def __init__(self, *actors, delay=0.0):
+        super().__init__()
         self.asked = []
-        self.headers = []
-        issuer = self
+        self.actors = actors
+        self.delay = delay
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                url = urllib.parse.urlsplit(self.path)
-                key = json.loads(urllib.parse.parse_qs(url.query)["key"][0])
-                issuer.asked.append((url.path, key))
-                issuer.headers.append(dict(self.headers))
-                time.sleep(delay)
-                found = [actor.public for actor in actors if same_actor(actor.id, key)]
-                status, reply = (200, encode(found[0])) if found else (404, {"not_found": "no such actor"})
-                body = json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+    def answer(self, turn, request):
+        url = urllib.parse.urlsplit(request[1])
+        key = json.loads(urllib.parse.parse_qs(url.query)["key"][0])
+        self.asked.append((url.path, key))
+        time.sleep(self.delay)
+        found = [actor.public for actor in self.actors if same_actor(actor.id, key)]
+        return (200, encode(found[0])) if found else (404, {"not_found": "no such actor"})
 
 
 def same_actor(left, right):

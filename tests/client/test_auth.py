@@ -236,7 +236,7 @@ def test_a_key_is_asked_for_at_its_issuer_once(spawn):
         assert len(issuer.asked) == 1
         ((path, key),) = issuer.asked
         assert path == OWNER and key[V + "bytes"].rstrip("=") == owner.id[V + "bytes"]
-        assert "authorization" not in {name.lower() for name in issuer.headers[0]}
+        assert "authorization" not in issuer.requests[0][2]
 
         assert put_lib(host, named.token(iss, ["/lib", WRITE])) not in (401, 403)
         assert issuer.asked[1:] == [(OWNER, "alice")]
@@ -245,6 +245,24 @@ def test_a_key_is_asked_for_at_its_issuer_once(spawn):
         # The key of another path of the same host is another matter.
         assert put_lib(host, owner.token(issuer.url + "/user/other", ["/lib", WRITE])) == 403
         host.stop()
+
+
+def test_the_owner_is_the_actor_that_is_named(spawn):
+    """Of all whom an issuer knows; without a name, everybody whom it knows."""
+
+    key, alice, mallory = Actor(), Actor(name="alice"), Actor(name="mallory")
+    with Issuer(key, alice, mallory) as issuer:
+        iss = issuer.url + OWNER
+        for of, owners in [("", [key, alice, mallory]), ("#alice", [alice]), ('#"alice"', [alice]), ("#" + json.dumps(key.id), [key])]:
+            host = spawn(*FLAGS, f"--owner={iss}{of}")
+            for actor in (key, alice, mallory):
+                reply = send(host.url, "PUT", "/lib", actor.token(iss, ["/lib", WRITE]), True, key="shop")
+                if actor in owners:
+                    assert ok(reply) is None
+                else:
+                    assert "the owner of this host" in error_of(reply, 403, "forbidden")
+            assert put_lib(host, Actor(name="alice").token(iss, ["/lib", WRITE])) == 401
+            host.stop()
 
 
 def put_lib(host, token):
@@ -354,7 +372,7 @@ def test_there_is_no_token_without_a_host(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("flags", [["--insecure", "--owner=/user"], ["--owner=/"], ["--owner=https://a/b"], ["--issuer=a"]])
+@pytest.mark.parametrize("flags", [["--insecure", "--owner=/user"], ["--owner=/"], ["--owner=https://a/b"], ["--owner=/user#alice"], ["--issuer=a"], ["--trust=a"]])
 def test_flags_that_make_no_sense(flags, tmp_path):
     result = command(f"--data_dir={tmp_path}/data", f"--workspace={tmp_path}/workspace", *flags)
     assert result.returncode == 2, result.stderr

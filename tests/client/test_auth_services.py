@@ -14,7 +14,8 @@ BOX = {
     "secret": {"/state/chain/sync": [7]},
     "open": {"/state/chain/sync": [0]},
     "people": {"/state/chain/compliant": [{"/state/collection/table": [USERS]}, {"owner": "user"}]},
-    "modes": {"secret": 0o770},
+    "modes": {"secret": 0o770, "hidden": 0o770},
+    "hidden": {O + "get": ["key", [["_return", 1]]]},
     "peek": {O + "get": ["key", [["_return", COUNT]]]},
     "spoil": {O + "get": ["key", [["_return", {"$self/open": [None, 9]}]]]},
     "set": {O + "post": [["_return", {"$self/open": [None, {"$n": []}]}]]},
@@ -58,6 +59,16 @@ def test_a_member_that_others_may_not_read(vault):
     same(ok(send(vault.url, "GET", VERSION + "/secret", owner_of(vault, VERSION))), 7)
     same(ok(send(vault.url, "GET", VERSION + "/peek")), 7)
     same(ok(send(vault.url, "GET", VERSION + "/open")), 0)
+
+
+def test_the_plan_of_a_method_is_for_who_may_read_it(vault):
+    for method, others in (("peek", True), ("hidden", False)):
+        program = {"op": [["r", {f"{VERSION}/{method}": [None]}]]}
+        for token, is_shown in ((None, others), (owner_of(vault, VERSION), True)):
+            plan = send(vault.url, "POST", "/explain", token, program)
+            assert plan.status_code == 200, plan.text
+            assert f" = get {VERSION}/{method} (" in plan.text
+            assert (f"# GET {VERSION}/{method}\n" in plan.text) is is_shown
 
 
 @pytest.mark.parametrize("path", ["records", "owner", "purges", "blocks"])

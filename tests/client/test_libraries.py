@@ -1,21 +1,15 @@
 """Libraries: methods, constants, what is refused, calls of other libraries and of services."""
 
 import pytest
-import requests
 import tinychain as tc
 from tinychain.service import Library, library_uri
 
-from sample_services import attributes, crosses, fresh, install, path, units
-from support import DEADLINE, O, c64, client_error, error_of, post_raw, same
+from sample_services import attributes, crosses, fresh, install, path, raw, units
+from support import O, c64, client_error, error_of, post_raw, same
 
 
-def library(host, attributes, name="tools"):
-    """Install a library that is given as JSON, and return the path of its version."""
-
-    link = f"/lib{fresh()}/{name}"
-    host.create_namespace(tc.URI(link))
-    host.put(link, "1.0.0", {link: attributes})
-    return link + "/1.0.0"
+def library(host, attributes):
+    return raw(host, attributes, "/lib")
 
 
 # --- methods ----------------------------------------------------------------------------------------------------
@@ -169,12 +163,6 @@ def test_an_unknown_attribute(host, names):
         host.get(path(lib, *names), 1)
     with pytest.raises(tc.error.NotFound):
         host.post(path(lib, *names))
-
-
-@pytest.mark.parametrize("method", ["PATCH", "OPTIONS"])
-def test_other_methods(host, url, method):
-    lib = install(host, units(fresh()))
-    error_of(requests.request(method, url + str(path(lib, "double")), timeout=DEADLINE), 405, "method_not_allowed")
 
 
 def test_an_error_inside(host):

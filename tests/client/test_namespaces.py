@@ -172,8 +172,13 @@ def test_removal_of_what_is_empty(host, root):
 
 
 @pytest.mark.parametrize("method", ["PATCH", "OPTIONS"])
-def test_other_methods_of_a_directory(host, url, method):
-    error_of(requests.request(method, url + directory(host), timeout=DEADLINE), 405, "method_not_allowed")
+def test_other_methods(host, url, method):
+    """Neither a directory nor what is installed knows them."""
+
+    lib, goods = units(fresh()), stock(fresh())
+    install(host, lib, goods)
+    for link in (directory(host), path(lib), path(lib, "double"), path(goods, "size")):
+        error_of(requests.request(method, f"{url}{link}", timeout=DEADLINE), 405, "method_not_allowed")
 
 
 # --- versions ---------------------------------------------------------------------------------------------------

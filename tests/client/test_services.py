@@ -1,13 +1,12 @@
 """Services: methods of all verbs, `$self`, constants, what is refused."""
 
 import pytest
-import requests
 import tinychain as tc
 from tinychain.chain import Sync
 from tinychain.service import Service, service_uri
 
-from sample_services import fresh, install, item, items, items_table, path, stock
-from support import DEADLINE, O, client_error, error_of, same
+from sample_services import declared, fresh, install, item, items, items_table, path, raw, stock
+from support import O, client_error, same
 
 
 # --- methods of all verbs ---------------------------------------------------------------------------------------
@@ -183,25 +182,7 @@ def test_a_missing_parameter(host, params):
         host.post(path(goods, "take"), params)
 
 
-def test_parameters_that_are_no_map(host):
-    goods = install(host, stock(fresh()))
-    with pytest.raises(tc.error.BadRequest):
-        host.post(path(goods, "take"), ["pen", 1])
-
-
-@pytest.mark.parametrize("method", ["PATCH", "OPTIONS"])
-def test_other_methods(host, url, method):
-    goods = install(host, stock(fresh()))
-    error_of(requests.request(method, url + str(path(goods, "size")), timeout=DEADLINE), 405, "method_not_allowed")
-
-
 # --- what is refused at install ---------------------------------------------------------------------------------
-
-
-def definition(host, attributes):
-    link = f"/service{fresh()}/odd"
-    host.create_namespace(tc.URI(link))
-    return link, lambda: host.put(link, "1.0.0", {link: attributes})
 
 
 SYNC, COLLECTION, NUMBER = "/state/chain/sync", "/state/collection/", {"/state/scalar/value/number": {}}
@@ -220,7 +201,7 @@ FAULTY = {
 
 @pytest.mark.parametrize("faulty", FAULTY.values(), ids=FAULTY)
 def test_a_faulty_definition(host, faulty):
-    link, put = definition(host, faulty)
+    link, put = declared(host, faulty)
     with pytest.raises(tc.error.BadRequest):
         put()
     # nothing is half installed or locked
@@ -235,7 +216,7 @@ def test_a_replicated_op_does_not_write_to_another_service(host, verb, write):
     other = "/service/other/odd/1.0.0/n"
     step = {other: [None, 1]} if write == "put" else {"/state/scalar/ref/op/delete": [{other: []}, None]}
     body = [["_return", step]]
-    _, put = definition(host, {"f": {O + verb: ["k", "v", body] if verb == "put" else ["k", body]}})
+    _, put = declared(host, {"f": {O + verb: ["k", "v", body] if verb == "put" else ["k", body]}})
     with pytest.raises(tc.error.BadRequest):
         put()
 
@@ -257,15 +238,6 @@ def test_removal_of_a_version(host):
 
     host.install(goods)
     same(host.get(path(goods, "size")), 0)
-
-
-def raw(host, attributes, ns=None):
-    """Install a service that is given as JSON, and return the path of its version."""
-
-    link = f"/service{ns or fresh()}/raw"
-    host.create_namespace(tc.URI(link))
-    assert host.put(link, "1.0.0", {link: attributes}) is None
-    return link + "/1.0.0"
 
 
 def test_a_get_that_writes_is_forgotten_and_never_committed(host):

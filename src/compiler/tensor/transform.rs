@@ -66,7 +66,7 @@ pub(super) fn expand_dims(of: &Arc<Tensor>, args: &Args<'_>) -> Result<Action> {
             None => vec![new_axis(of.shape(), key)?],
         },
     };
-    let mut expanded = Vec::with_capacity(dims.len() + new.len());
+    let mut expanded: Vec<u64> = Vec::with_capacity(dims.len() + new.len());
     for place in 0..=dims.len() {
         match new.iter().filter(|new| **new == place).count() {
             0 => {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{DataCall, Worker};
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
+use crate::compiler::graph::created_class;
 use crate::compiler::methods::Shape;
 use crate::compiler::tensor;
 use crate::error::{Error, Result};
@@ -30,9 +31,9 @@ impl Worker<'_> {
                 self.tensor(&tensor, &path, &shape, &args).await.map(Invocation::Done)
             }
             DataCall::WriteAll { collection, args } => self.write_all(&collection, &args).await.map(Invocation::Done),
-            DataCall::Path { link, shape, args } => match Class::at(class_path(&link)) {
-                Some(Class::BTree) => self.construct(Kind::BTree, &shape, &args).await.map(Invocation::Done),
-                Some(Class::Table) => self.construct(Kind::Table, &shape, &args).await.map(Invocation::Done),
+            DataCall::Path { link, shape, args } => match created_class(&link) {
+                Class::BTree => self.construct(Kind::BTree, &shape, &args).await.map(Invocation::Done),
+                Class::Table => self.construct(Kind::Table, &shape, &args).await.map(Invocation::Done),
                 _ if tensor::is_constructor(&link.path_text()) => {
                     self.construct_tensor(&link.path_text(), &shape, &args).await.map(Invocation::Done)
                 }
@@ -238,20 +239,6 @@ impl Worker<'_> {
 async fn take_turns(row: usize) {
     if row % TURN_ROWS == TURN_ROWS - 1 {
         tokio::task::yield_now().await;
-    }
-}
-
-/// The path of the class that a path below `/state` belongs to.
-fn class_path(link: &Link) -> &'static str {
-    match link.path() {
-        [state, collection, class, ..] if state.as_str() == "state" && collection.as_str() == "collection" => {
-            match class.as_str() {
-                "btree" => Class::BTree.path(),
-                "table" => Class::Table.path(),
-                _ => "",
-            }
-        }
-        _ => "",
     }
 }
 

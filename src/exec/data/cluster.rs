@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use super::Worker;
 use super::chain::CHAIN;
+use super::reduce::{reduces, reducing_call};
+use super::trust::Route;
 use crate::chain::ChainDef;
 use crate::cluster::Description;
 use crate::cluster::definition::{Definition, Member};
 use crate::cluster::install::Installer;
 use crate::cluster::registry::{Entry, Registry};
 use crate::compiler::methods::Shape;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::exec::call::Invocation;
 use crate::exec::object::{Method, call_attribute, construct};
 use crate::exec::sql;
 use crate::value::doc::Quoted;
 use crate::value::object::{Attribute, Object};
-use crate::value::{Doc, Id, Link, Map, Root, State, Table, Tuple, Value, Version, cast};
+use crate::value::{Doc, Id, Link, Map, Root, State, Table, Tuple, Value, Verb, Version, cast};
 
 impl Worker<'_> {
     /// Performs a call of a path.
@@ -24,7 +26,12 @@ impl Worker<'_> {
         let version = match link.version_at() {
             Some(at) if !sql::owns(&link.path_text()) => Link::local(&link.path()[..=at]),
             version => {
-                self.check_access(link, shape, None)?;
+                if version.is_none()
+                    && let Some(route) = self.route_of_item(link).await?
+                {
+                    return self.route(link, route, shape, &args).await;
+                }
+                self.check_access(link, shape, None).await?;
                 return match version {
                     Some(_) => self.service(link, shape, &args).await.map(Invocation::Done),
                     None => self.node(link, shape, args).await.map(Invocation::Done),
@@ -32,26 +39,61 @@ impl Worker<'_> {
             }
         };
         let Some(definition) = self.registry().version(&version).await? else { return Err(self.missing(link).await?) };
-        self.check_access(link, shape, Some(&definition))?;
+        if let Some(route) = Route::of_version(&definition, link) {
+            return self.route(link, route, shape, &args).await;
+        }
+        self.check_access(link, shape, Some(&definition)).await?;
         match &link.path()[version.path().len()..] {
             [] => self.version(&definition, shape, &args).await.map(Invocation::Done),
             [name, rest @ ..] => self.member(&definition, (name, rest), shape, args).await,
         }
     }
 
-    /// Checks that this call may be made. What a service does with its own state is up to the service; but what a chain deletes
-    /// for good is not.
-    fn check_access(&self, link: &Link, shape: &Shape, definition: Option<&Definition>) -> Result<()> {
-        let Some(access) = &self.session.access else { return Ok(()) };
-        let below = definition.map_or(&[] as &[Id], |definition| &link.path()[definition.link.path().len()..]);
-        let deletes = matches!(below, [_, chain, _] if chain.as_str() == CHAIN) && matches!(shape, Shape::Post(_));
-        if !deletes && definition.is_some_and(|definition| self.caller.home.as_ref() == Some(&definition.link)) {
-            return Ok(());
+    /// What a call of a path would run, as far as that is known before anything is done: an op, or a class or an instance. Nothing
+    /// for who may not read it, and where the call would fail.
+    pub(super) async fn find(&self, link: &Link, shape: &Shape, args: Vec<State>) -> Result<Option<Invocation>> {
+        let Some(at) = link.version_at().filter(|_| !sql::owns(&link.path_text())) else { return Ok(None) };
+        let (version, below) = link.path().split_at(at + 1);
+        let [name, rest @ ..] = below else { return Ok(None) };
+        let Some(definition) = self.registry().version(&Link::local(version)).await? else { return Ok(None) };
+        if self.check_access(link, &Shape::Get, Some(&definition)).await.is_err() {
+            return Ok(None);
         }
-        access.check(shape.verb(), link.path(), definition.and_then(|definition| definition.mode_of(below)))
+        match definition.members.get(name) {
+            // To call a chain is to read or write it, unless it is to be reduced.
+            Some(Member::Chain(chain)) => match reduces(chain, rest, shape) {
+                Some(policy) => reducing_call(&definition, policy).map(Invocation::Op).map(Some),
+                None => Ok(None),
+            },
+            Some(Member::Attribute(_) | Member::Class(_)) => {
+                Ok(self.member(&definition, (name, rest), shape, args).await.ok())
+            }
+            None => Ok(None),
+        }
     }
 
-    fn registry(&self) -> Registry<'_> {
+    /// Checks that this call may be made. What a service does with its own state, and whom it trusts with that, is up to the
+    /// service; but what a chain deletes for good is not.
+    async fn check_access(&self, link: &Link, shape: &Shape, definition: Option<&Definition>) -> Result<()> {
+        let Some(access) = self.access() else { return Ok(()) };
+        let Some(definition) = definition else { return access.check(shape.verb(), link.path(), None) };
+        let below = &link.path()[definition.link.path().len()..];
+        let deletes = deletes(below, shape.verb());
+        if !deletes && self.caller.home.as_ref() == Some(&definition.link) {
+            return Ok(());
+        }
+        match access.check(shape.verb(), link.path(), definition.mode_of(below)) {
+            Err(error) if error.kind() == Kind::Forbidden && !deletes => {
+                match Box::pin(self.is_trusted(definition, below, shape.verb())).await? {
+                    true => Ok(()),
+                    false => Err(error),
+                }
+            }
+            checked => checked,
+        }
+    }
+
+    pub(super) fn registry(&self) -> Registry<'_> {
         Registry::new(self.txn())
     }
 
@@ -233,6 +275,11 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// Whether a call of a path below a version deletes what a chain keeps.
+pub(super) fn deletes(below: &[Id], verb: Verb) -> bool {
+    matches!(below, [_, chain, _] if chain.as_str() == CHAIN) && verb == Verb::Post
 }
 
 /// A version as a whole, or one of its members as it is defined.

@@ -3,7 +3,7 @@
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
-//! [`upkeep`] for what they do after a commit; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
+//! [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
 //! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
@@ -15,6 +15,7 @@ mod read;
 mod reader;
 mod reduce;
 mod tensor;
+mod trust;
 mod upkeep;
 mod write;
 
@@ -42,7 +43,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::storage::{Store, TableDiff, Transaction};
 use crate::txn::{Access, Txn, Watch};
-use crate::value::{Collection, Id, Link, Map, State, Tensor, Tuple};
+use crate::value::{Collection, Id, Link, State, Tensor, Verb};
 
 /// What a script of SQL is answered with.
 #[derive(Debug)]
@@ -231,58 +232,52 @@ impl Session {
         Worker::of(self).describe(link).await
     }
 
+    /// Whether a service trusts somebody who has granted a call of it to whoever makes the request.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub(super) async fn trusts(&self, verb: Verb, link: &Link) -> Result<bool> {
+        Worker::of(self).trusts(verb, link).await
+    }
+
     /// `state` with the rows of the collections in it.
     ///
     /// # Errors
     /// `TooLarge` if they take more than `bytes_max`.
     pub(super) async fn read_all(&self, state: State, bytes_max: usize) -> Result<State> {
-        if !has_collection(&state) {
+        if !state.contains(is_collection) {
             return Ok(state);
         }
-        let mut left = bytes_max as u64;
-        self.filled(state, &mut left).await
+        let (worker, mut left, mut filled) = (Worker::of(self), bytes_max as u64, Vec::new());
+        for found in state.find(is_collection) {
+            let read = match found {
+                State::Collection(collection) => {
+                    let rows = read::tuples(Box::pin(worker.read(collection, left)).await?)?;
+                    State::from(Collection { rows: Some(rows), ..collection.as_ref().clone() })
+                }
+                State::Tensor(tensor) => Box::pin(worker.filled_tensor(tensor, left)).await?.into(),
+                _ => continue,
+            };
+            left = left.saturating_sub(read.weight());
+            filled.push(read);
+        }
+        state.replace(is_collection, &mut filled.into_iter())
     }
 
-    fn filled<'a>(&'a self, state: State, left: &'a mut u64) -> BoxFuture<'a, Result<State>> {
-        async move {
-            Ok(match state {
-                State::Collection(collection) => {
-                    let worker = Worker::of(self);
-                    let rows = read::tuples(worker.read(&collection, *left).await?)?;
-                    let filled = Collection { rows: Some(rows), ..collection.as_ref().clone() };
-                    *left = left.saturating_sub(filled.weight());
-                    filled.into()
-                }
-                State::Tensor(tensor) => {
-                    let filled = Worker::of(self).filled_tensor(&tensor, *left).await?;
-                    *left = left.saturating_sub(filled.weight());
-                    filled.into()
-                }
-                State::Tuple(tuple) if tuple.items().iter().any(has_collection) => {
-                    let mut items = Vec::with_capacity(tuple.items().len());
-                    for item in tuple.items() {
-                        items.push(self.filled(item.clone(), left).await?);
-                    }
-                    Tuple::try_new(items)?.into()
-                }
-                State::Map(map) if map.values().iter().any(has_collection) => {
-                    let mut values = Vec::with_capacity(map.len());
-                    for value in map.values() {
-                        values.push(self.filled(value.clone(), left).await?);
-                    }
-                    Map::from_sorted(map.shared_keys(), values.into())?.into()
-                }
-                State::Object(object) if object.parts().into_iter().any(has_collection) => {
-                    let mut parts = Vec::new();
-                    for part in object.parts() {
-                        parts.push(self.filled(part.clone(), left).await?);
-                    }
-                    object.with_parts(parts)?.into()
-                }
-                state => state,
-            })
-        }
-        .boxed()
+    /// What a call of a path would run, as far as that is known before anything is done. Nothing for who may not read it;
+    /// `home` is the version whose code makes the call.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub(super) async fn find(
+        &self,
+        link: &Link,
+        shape: &Shape,
+        args: Vec<State>,
+        home: Option<Link>,
+    ) -> Result<Option<Invocation>> {
+        let caller = Caller { home, ..Caller::default() };
+        Box::pin(Worker { session: self, caller, notes: None }.find(link, shape, args)).await
     }
 }
 
@@ -305,6 +300,12 @@ impl<'a> Worker<'a> {
 }
 
 impl Worker<'_> {
+    /// What this call may call; nothing where nobody asks.
+    fn access(&self) -> Option<&dyn Access> {
+        let granted = self.caller.granted.as_ref().map(|granted| &granted.access);
+        granted.or(self.session.access.as_ref()).map(|access| &**access)
+    }
+
     fn txn(&self) -> &Arc<Transaction> {
         &self.session.txn
     }
@@ -316,12 +317,4 @@ impl Worker<'_> {
     }
 }
 
-fn has_collection(state: &State) -> bool {
-    match state {
-        State::Object(object) => object.parts().into_iter().any(has_collection),
-        State::Collection(_) | State::Tensor(_) => true,
-        State::Tuple(tuple) => tuple.items().iter().any(has_collection),
-        State::Map(map) => map.values().iter().any(has_collection),
-        _ => false,
-    }
 }

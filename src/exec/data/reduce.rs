@@ -12,12 +12,13 @@ use super::Worker;
 use super::chain::CHAIN;
 use super::upkeep::Job;
 use crate::chain::block::Blocks;
+use crate::chain::policy::Reduce;
 use crate::chain::reduce::{Levels, Summary, Taken};
 use crate::chain::{ChainDef, Kind};
 use crate::cluster::definition::{Definition, Member};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
-use crate::exec::call::{Callee, Endpoint, Invocation};
+use crate::exec::call::{Callee, Endpoint, Invocation, OpArgs, OpCall};
 use crate::exec::loops::Loop;
 use crate::exec::reduce::ReduceLoop;
 use crate::storage::Transaction;
@@ -84,21 +85,12 @@ impl Worker<'_> {
         rest: &[Id],
         shape: &Shape,
     ) -> Result<Option<Invocation>> {
-        let (Kind::Reduce(policy), Shape::Post(params)) = (&chain.kind, shape) else { return Ok(None) };
-        if !rest.iter().map(Id::as_str).eq([CHAIN, "reduce"]) {
-            return Ok(None);
-        }
+        let Some(policy) = reduces(chain, rest, shape) else { return Ok(None) };
         self.check_lasting()?;
-        if !params.is_empty() {
+        if !matches!(shape, Shape::Post(params) if params.is_empty()) {
             return Err(Error::bad_request("a reduction has no parameters"));
         }
-        let Some(Member::Attribute(Attribute::State(State::Op(op)))) = definition.members.get(&policy.op) else {
-            return Err(Error::internal(format!("the op {} that reduces is lost", policy.op)));
-        };
-        let object = Object::Cluster(definition.link.clone());
-        let context = Map::try_new([(Id::from(Id::SELF), object.into())])?;
-        let op = Callee { op: Arc::clone(op), context: Some(context) };
-        let link = definition.link.join(std::slice::from_ref(&policy.op));
+        let (op, endpoint) = reducing_op(definition, policy)?;
         let reducer = Reducer {
             txn: Arc::clone(self.txn()),
             subject: Arc::clone(subject),
@@ -106,7 +98,33 @@ impl Worker<'_> {
             taken: Mutex::default(),
         };
         self.session.upkeep_after(Job::new(self.txn(), subject, chain));
-        let reduction = ReduceLoop::new(Arc::new(reducer), policy, op, Endpoint { verb: Verb::Post, link });
+        let reduction = ReduceLoop::new(Arc::new(reducer), policy, op, endpoint);
         Ok(Some(Invocation::Begin(Loop::Reduce(Box::new(reduction)))))
     }
+}
+
+/// How a chain is reduced, if a call of what is at `rest` below it asks for that.
+pub(super) fn reduces<'a>(chain: &'a ChainDef, rest: &[Id], shape: &Shape) -> Option<&'a Reduce> {
+    match (&chain.kind, shape) {
+        (Kind::Reduce(policy), Shape::Post(_)) if rest.iter().map(Id::as_str).eq([CHAIN, "reduce"]) => Some(policy),
+        _ => None,
+    }
+}
+
+/// The op that reduces a chain of a service, and what it is called in the stack of errors.
+fn reducing_op(definition: &Definition, policy: &Reduce) -> Result<(Callee, Endpoint)> {
+    let Some(Member::Attribute(Attribute::State(State::Op(op)))) = definition.members.get(&policy.op) else {
+        return Err(Error::internal(format!("the op {} that reduces is lost", policy.op)));
+    };
+    let object = Object::Cluster(definition.link.clone());
+    let context = Map::try_new([(Id::from(Id::SELF), object.into())])?;
+    let link = definition.link.join(std::slice::from_ref(&policy.op));
+    Ok((Callee { op: Arc::clone(op), context: Some(context) }, Endpoint { verb: Verb::Post, link }))
+}
+
+/// A call of the op that reduces a chain, before it is known with what.
+pub(super) fn reducing_call(definition: &Definition, policy: &Reduce) -> Result<OpCall> {
+    let (op, endpoint) = reducing_op(definition, policy)?;
+    let call = op.with_params(OpArgs::Named(Arc::new([]), vec![]))?;
+    Ok(OpCall { callee: Some(Arc::new(endpoint)), ..call })
 }

@@ -21,7 +21,7 @@ use crate::value::tensor::elements::width;
 use crate::value::tensor::{
     AxisBound, Base, Elements, Initial, Layout, Node, Operand, Shape, TensorSchema,
 };
-use crate::value::{Id, Map, State, Tensor, Tuple, Value};
+use crate::value::{Id, State, Tensor, Value};
 
 /// Bytes of a result that is computed when it is made, whatever it is.
 const EAGER_BYTES: u64 = 1 << 20;
@@ -104,20 +104,16 @@ impl Worker<'_> {
 
     /// A state in which every base is as it is now.
     fn frozen(&self, state: &State) -> Result<State> {
-        Ok(match state {
-            State::Tensor(tensor) => self.frozen_tensor(tensor)?.into(),
-            State::Tuple(tuple) if tuple.items().iter().any(has_base) => {
-                let items = tuple.items().iter().map(|item| self.frozen(item)).collect::<Result<Vec<_>>>()?;
-                Tuple::try_new(items)?.into()
+        let mut frozen = Vec::new();
+        for found in state.find(is_base) {
+            if let State::Tensor(tensor) = found {
+                frozen.push(State::from(self.frozen_tensor(tensor)?));
             }
-            State::Map(map) if map.values().iter().any(has_base) => {
-                let values = map.values().iter().map(|value| self.frozen(value)).collect::<Result<Vec<_>>>()?;
-                Map::from_sorted(map.shared_keys(), values.into())?.into()
-            }
-            state => state.clone(),
-        })
+        }
+        state.replace(is_base, &mut frozen.into_iter())
     }
 
+    /// A tensor as it is now, if it is a base.
     pub(super) fn frozen_tensor(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
         let Node::Base(base) = &tensor.node else { return Ok(Arc::clone(tensor)) };
         let content = self.txn().freeze(&base.table)?;
@@ -383,11 +379,6 @@ fn initial(schema: &TensorSchema, initial: Initial) -> Arc<Tensor> {
     Arc::new(Tensor::new(schema.clone(), Node::Initial(Arc::new(initial))))
 }
 
-fn has_base(state: &State) -> bool {
-    match state {
-        State::Tensor(tensor) => tensor.base().is_some(),
-        State::Tuple(tuple) => tuple.items().iter().any(has_base),
-        State::Map(map) => map.values().iter().any(has_base),
-        _ => false,
-    }
+fn is_base(state: &State) -> bool {
+    matches!(state, State::Tensor(tensor) if tensor.base().is_some())
 }

@@ -90,23 +90,32 @@ macro_rules! for_type {
 }
 
 /// A type of Arrow whose values are those of a class of numbers.
-trait Native: ArrowPrimitiveType {
+trait Native: ArrowPrimitiveType<Native: Compute> {
     /// The value of a number that has the class.
     fn native(number: Number) -> Option<Self::Native>;
-
-    /// The result, and whether the class cannot hold it, or there is none.
-    fn compute(op: Arithmetic, l: Self::Native, r: Self::Native) -> (Self::Native, bool);
 }
 
-macro_rules! integer {
+/// A number of one class.
+trait Compute: Sized {
+    /// The result, and whether the class cannot hold it, or there is none.
+    fn compute(op: Arithmetic, l: Self, r: Self) -> (Self, bool);
+}
+
+macro_rules! native {
     ($($type:ty, $variant:ident);*) => {$(
         impl Native for $type {
             fn native(number: Number) -> Option<Self::Native> {
                 if let Number::$variant(value) = number { Some(value) } else { None }
             }
+        }
+    )*};
+}
 
+macro_rules! integer {
+    ($($type:ty),*) => {$(
+        impl Compute for $type {
             #[inline(always)]
-            fn compute(op: Arithmetic, l: Self::Native, r: Self::Native) -> (Self::Native, bool) {
+            fn compute(op: Arithmetic, l: Self, r: Self) -> (Self, bool) {
                 match op {
                     Arithmetic::Add => l.overflowing_add(r),
                     Arithmetic::Sub => l.overflowing_sub(r),
@@ -121,14 +130,10 @@ macro_rules! integer {
 }
 
 macro_rules! float {
-    ($($type:ty, $variant:ident);*) => {$(
-        impl Native for $type {
-            fn native(number: Number) -> Option<Self::Native> {
-                if let Number::$variant(value) = number { Some(value) } else { None }
-            }
-
+    ($($type:ty),*) => {$(
+        impl Compute for $type {
             #[inline(always)]
-            fn compute(op: Arithmetic, l: Self::Native, r: Self::Native) -> (Self::Native, bool) {
+            fn compute(op: Arithmetic, l: Self, r: Self) -> (Self, bool) {
                 match op {
                     Arithmetic::Add => (l + r, false),
                     Arithmetic::Sub => (l - r, false),
@@ -141,8 +146,10 @@ macro_rules! float {
     )*};
 }
 
-integer!(UInt8Type, U8; UInt16Type, U16; UInt32Type, U32; UInt64Type, U64; Int16Type, I16; Int32Type, I32; Int64Type, I64);
-float!(Float32Type, F32; Float64Type, F64);
+native!(UInt8Type, U8; UInt16Type, U16; UInt32Type, U32; UInt64Type, U64);
+native!(Int16Type, I16; Int32Type, I32; Int64Type, I64; Float32Type, F32; Float64Type, F64);
+integer!(u8, u16, u32, u64, i16, i32, i64);
+float!(f32, f64);
 
 /// The values of an operand of a known type.
 enum Values<'a, T: ArrowPrimitiveType> {
@@ -255,11 +262,11 @@ fn unfit(error: ArrowError) -> Error {
 /// The operator is a constant of each loop, which the compiler can then vectorise.
 fn arithmetic<T: Native>(op: Arithmetic, l: &Cells, r: &Cells, rows: usize) -> Result<ArrayRef> {
     match op {
-        Arithmetic::Add => combine::<T>(l, r, rows, |l, r| T::compute(Arithmetic::Add, l, r)),
-        Arithmetic::Sub => combine::<T>(l, r, rows, |l, r| T::compute(Arithmetic::Sub, l, r)),
-        Arithmetic::Mul => combine::<T>(l, r, rows, |l, r| T::compute(Arithmetic::Mul, l, r)),
-        Arithmetic::Div => combine::<T>(l, r, rows, |l, r| T::compute(Arithmetic::Div, l, r)),
-        Arithmetic::Rem => combine::<T>(l, r, rows, |l, r| T::compute(Arithmetic::Rem, l, r)),
+        Arithmetic::Add => combine::<T>(l, r, rows, |l, r| T::Native::compute(Arithmetic::Add, l, r)),
+        Arithmetic::Sub => combine::<T>(l, r, rows, |l, r| T::Native::compute(Arithmetic::Sub, l, r)),
+        Arithmetic::Mul => combine::<T>(l, r, rows, |l, r| T::Native::compute(Arithmetic::Mul, l, r)),
+        Arithmetic::Div => combine::<T>(l, r, rows, |l, r| T::Native::compute(Arithmetic::Div, l, r)),
+        Arithmetic::Rem => combine::<T>(l, r, rows, |l, r| T::Native::compute(Arithmetic::Rem, l, r)),
     }
 }
 

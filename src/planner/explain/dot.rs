@@ -1,7 +1,8 @@
 //! Plans as a Graphviz graph: a cluster for each part, within it a cluster for each region.
 //!
 //! An edge runs from an operand to its user, dashed if the operand is lazy. Where a circle of names closes, a dotted edge
-//! runs from the node that is recalled; it takes no part in the layout.
+//! runs from the node that is recalled; it takes no part in the layout. A bold edge runs from the result of a method to the
+//! node that calls it.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,6 +27,9 @@ pub(super) fn render(explanation: &Explanation) -> String {
     let mut dot = String::from(HEADER);
     for (index, part) in explanation.parts.iter().enumerate() {
         render_part(&mut dot, index, part);
+    }
+    for (index, part) in explanation.parts.iter().enumerate() {
+        render_calls(&mut dot, index, part, &explanation.parts);
     }
     dot.push_str("}\n");
     dot
@@ -91,6 +95,15 @@ fn render_edges(dot: &mut String, index: usize, part: &Part, numbers: &HashMap<N
     }
 }
 
+fn render_calls(dot: &mut String, index: usize, part: &Part, parts: &[Part]) {
+    let callers = numbers(&part.plan.graph);
+    for (caller, called) in &part.calls {
+        let Some(graph) = parts.get(*called).map(|part| &part.plan.graph) else { continue };
+        let result = name(*called, graph.root(), &numbers(graph));
+        let _ = writeln!(dot, "  {result} -> {} [style=bold, color=\"#d08b3a\"];", name(index, *caller, &callers));
+    }
+}
+
 /// The name of a node: its part, and its number in the listing.
 fn name(part: usize, id: NodeId, numbers: &HashMap<NodeId, usize>) -> String {
     format!("p{part}n{}", numbers.get(&id).copied().unwrap_or_default())
@@ -115,7 +128,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::{analyzed, sample};
+    use super::super::text::tests::{analyzed, calling, sample};
     use super::*;
 
     #[test]
@@ -143,8 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn bold_edges_lead_from_methods_to_their_calls() {
+        let dot = render(&calling());
+        assert!(dot.contains("  p1n4 -> p0n4 [style=bold, color=\"#d08b3a\"];\n"), "{dot}");
+        assert!(dot.contains("  p1n4 -> p1n4 [style=bold"), "{dot}");
+        assert_eq!(dot.matches("style=bold").count(), 2);
+    }
+
+    #[test]
     fn braces_are_balanced() {
-        let dot = render(&sample());
+        let dot = render(&calling());
         assert_eq!(dot.matches('{').count(), dot.matches('}').count());
     }
 }

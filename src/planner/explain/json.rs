@@ -8,6 +8,7 @@
 //!       {"id": 3, "number": 0, "op": "if", "class": "/state", "step": "x", "operands": [{"node": 1, "lazy": false}]}
 //!     ]}],
 //!     "regions": [{"id": 0, "engine": "scalar", "head": 3, "nodes": [3]}],
+//!     "calls": [{"node": 3, "part": 1}],
 //!     "analysis": [{"node": 3, "runs": 1, "rows": 1, "nanos": 90, "bytes": 32, "notes": []}]
 //!   }],
 //!   "literals": [5],
@@ -16,8 +17,9 @@
 //! ```
 //!
 //! A node has one `id` in all stages of its part, so that it can be followed through the rules; `number` is what the
-//! other forms call it in that stage. `step`, `recalls` (of a node), `name` (of an operand), `analysis` and `result` are
-//! there only where they say something.
+//! other forms call it in that stage. `calls` says which of the `parts`, counted from 0, is the plan of the method that a
+//! node calls. `step`, `recalls` (of a node), `name` (of an operand), `calls`, `analysis` and `result` are there only where
+//! they say something.
 
 use std::collections::HashMap;
 
@@ -46,6 +48,10 @@ fn part(part: &Part) -> Value {
     document.insert("title".into(), json!(part.title));
     document.insert("stages".into(), Value::Array(part.stages.iter().map(stage).collect()));
     document.insert("regions".into(), regions(&part.plan));
+    if !part.calls.is_empty() {
+        let calls = part.calls.iter().map(|(node, part)| json!({"node": node.index(), "part": part}));
+        document.insert("calls".into(), Value::Array(calls.collect()));
+    }
     if let Some(analysis) = &part.analysis {
         document.insert("analysis".into(), costs(&part.plan.graph, analysis));
     }
@@ -134,7 +140,7 @@ fn state(state: &State) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::{analyzed, sample};
+    use super::super::text::tests::{analyzed, calling, sample};
     use super::*;
 
     #[test]
@@ -164,6 +170,15 @@ mod tests {
         all.sort_unstable();
         in_regions.sort_unstable();
         assert_eq!(all, in_regions);
+    }
+
+    #[test]
+    fn calls_say_where_the_plans_of_methods_are() {
+        let document = render(&calling());
+        assert_eq!(document["parts"][1]["title"], "GET /lib/a/b/1.0.0/<m>");
+        let calls = json!([{"node": calling().parts[0].plan.graph.root().index(), "part": 1}]);
+        assert_eq!([&document["parts"][0]["calls"], &document["parts"][1]["calls"]], [&calls; 2]);
+        assert_eq!(render(&sample())["parts"][0].get("calls"), None);
     }
 
     #[test]

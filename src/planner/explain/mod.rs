@@ -6,7 +6,7 @@ mod json;
 mod svg;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{PhysicalPlan, Stage};
 use crate::compiler::NodeId;
@@ -30,22 +30,31 @@ pub struct NodeStats {
 /// What the nodes of a plan cost.
 pub type Analysis = HashMap<NodeId, NodeStats>;
 
-/// The plan of the request, or of an op that it defines.
+/// The plan of the request, of an op that it defines, or of a method that it calls.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// `request`, or where the op stands.
+    /// `request`, where the op stands, or the verb and the path of the method.
     pub title: String,
     /// The graph as decoded, and after each rule that changed it.
     pub stages: Vec<Stage>,
     pub plan: PhysicalPlan,
+    /// The nodes that call methods, each with the index in [`Explanation::parts`] of the plan of the method.
+    pub calls: BTreeMap<NodeId, usize>,
     /// With ANALYZE, what each node cost.
     pub analysis: Option<Analysis>,
+}
+
+impl Part {
+    /// The title of the method that a node calls, if its plan is one of `parts`.
+    fn called<'a>(&self, node: NodeId, parts: &'a [Part]) -> Option<&'a str> {
+        parts.get(*self.calls.get(&node)?).map(|part| part.title.as_str())
+    }
 }
 
 /// All that is known about how a request is run.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The request first, then the ops that it defines.
+    /// The request first, then the ops that it defines and the methods that it calls, each once.
     pub parts: Vec<Part>,
     /// The literals of the request, in the order of their numbers.
     pub literals: Vec<State>,

@@ -1,8 +1,8 @@
 //! Plans as a picture, which needs nothing else to be shown.
 //!
 //! Each part is drawn below its title: operands above their users, the result at the bottom. A box says what its node
-//! computes, its number in the listings, its class and step, the value of a literal, and what it cost; hovering shows
-//! the operands in order. [`layout`] says where everything goes; here it is only drawn.
+//! computes, its number in the listings, its class and step, the value of a literal, the method that it calls, and what it
+//! cost; hovering shows the operands in order. [`layout`] says where everything goes; here it is only drawn.
 
 mod layout;
 
@@ -72,7 +72,7 @@ pub(super) fn render(explanation: &Explanation) -> String {
     let mut pictures = vec![legend()];
     for part in &explanation.parts {
         pictures.push(title(&part.title, 16.0));
-        pictures.push(draw_part(part, &explanation.literals));
+        pictures.push(draw_part(part, &explanation.parts, &explanation.literals));
     }
     if let Some(result) = &explanation.result {
         pictures.push(title(&format!("result {}", state_text(result, TITLE_CHARS_MAX)), 16.0));
@@ -158,7 +158,7 @@ struct Card {
 }
 
 impl Card {
-    fn new(part: &Part, literals: &[State], numbers: &HashMap<NodeId, usize>, id: NodeId) -> Self {
+    fn new(part: &Part, parts: &[Part], literals: &[State], numbers: &HashMap<NodeId, usize>, id: NodeId) -> Self {
         let graph = &part.plan.graph;
         let node = graph.node(id);
         let number = numbers.get(&id).copied().unwrap_or_default();
@@ -170,6 +170,8 @@ impl Card {
         {
             lines.push((Look::Value, state_text(literal, LINE_CHARS_MAX)));
         }
+        let called = part.called(id, parts);
+        lines.extend(called.map(|title| (Look::Detail, format!("→ {title}"))));
         for (_, line) in &mut lines {
             *line = shorten(line, LINE_CHARS_MAX);
         }
@@ -177,7 +179,10 @@ impl Card {
             lines.push((Look::Cost, cost_text(stats)));
         }
         let region = part.plan.region_of.get(&id).copied().unwrap_or_default();
-        let tip = format!("%{number} = {}\nregion {region}", shorten(&describe(graph, id, numbers), TIP_CHARS_MAX));
+        let mut tip = format!("%{number} = {}\nregion {region}", shorten(&describe(graph, id, numbers), TIP_CHARS_MAX));
+        if let Some(title) = called {
+            let _ = write!(tip, "\ncalls {}", shorten(title, TIP_CHARS_MAX));
+        }
         Self { lines, tip, class: box_class(part, region, id == graph.root()) }
     }
 
@@ -237,14 +242,14 @@ fn wires(graph: &OpGraph, order: &[NodeId], numbers: &HashMap<NodeId, usize>) ->
     wires
 }
 
-fn draw_part(part: &Part, literals: &[State]) -> Picture {
+fn draw_part(part: &Part, parts: &[Part], literals: &[State]) -> Picture {
     let graph = &part.plan.graph;
     let order = graph.topological();
     if order.len() > NODES_MAX {
         return message(&format!("{} nodes are too many for a picture: ask for text, JSON or DOT", order.len()));
     }
     let numbers = numbers(graph);
-    let cards: Vec<Card> = order.iter().map(|id| Card::new(part, literals, &numbers, *id)).collect();
+    let cards: Vec<Card> = order.iter().map(|id| Card::new(part, parts, literals, &numbers, *id)).collect();
     let wires = wires(graph, &order, &numbers);
     let sizes: Vec<Size> = cards.iter().map(Card::size).collect();
     let ends: Vec<(usize, usize)> = wires.iter().map(|wire| (wire.from, wire.to)).collect();
@@ -377,12 +382,15 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::{analyzed, sample};
+    use std::collections::BTreeMap;
+
+    use super::super::text::tests::{analyzed, calling, sample};
     use super::*;
     use crate::planner::PhysicalPlan;
 
     fn part_of(graph: OpGraph) -> Part {
-        Part { title: "a <title>".into(), stages: vec![], plan: PhysicalPlan::new(graph, true), analysis: None }
+        let (title, plan) = ("a <title>".into(), PhysicalPlan::new(graph, true));
+        Part { title, stages: vec![], plan, calls: BTreeMap::new(), analysis: None }
     }
 
     #[test]
@@ -409,6 +417,14 @@ mod tests {
     }
 
     #[test]
+    fn a_call_names_its_method_which_is_drawn_too() {
+        let svg = render(&calling());
+        assert_eq!(svg.matches(">→ GET /lib/a/b/1.0.0/&lt;m&gt;</text>").count(), 2, "{svg}");
+        assert_eq!(svg.matches("calls GET /lib/a/b/1.0.0/&lt;m&gt;</title>").count(), 2, "{svg}");
+        assert!(svg.contains("<text class=\"title\" x=\"0\" y=\"16\">GET /lib/a/b/1.0.0/&lt;m&gt;</text>"), "{svg}");
+    }
+
+    #[test]
     fn costs_and_result_are_shown_after_a_run() {
         let svg = render(&analyzed());
         assert!(svg.contains("runs 1 · rows 3 · 1.5 µs · 2.0 KiB"));
@@ -417,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_single_node_is_drawn() {
-        let picture = draw_part(&part_of(OpGraph::new()), &[]);
+        let picture = draw_part(&part_of(OpGraph::new()), &[], &[]);
         assert!(picture.svg.contains("scalar result"));
         assert!(picture.width >= BOX_WIDTH_MIN && picture.height > 0.0);
     }
@@ -429,7 +445,7 @@ mod tests {
         let root = graph.add(Op::Tuple, &[inner], None);
         graph.rewrite(inner, Op::Recall(root), &[]);
         graph.set_root(root);
-        let picture = draw_part(&part_of(graph), &[]);
+        let picture = draw_part(&part_of(graph), &[], &[]);
         assert_eq!(picture.svg.matches("edge recall").count(), 1);
     }
 
@@ -440,7 +456,7 @@ mod tests {
             (0..NODES_MAX).map(|item| graph.add(Op::Const(State::from(item as u64)), &[], None)).collect();
         let root = graph.add(Op::Tuple, &items, None);
         graph.set_root(root);
-        let picture = draw_part(&part_of(graph), &[]);
+        let picture = draw_part(&part_of(graph), &[], &[]);
         assert!(picture.svg.contains("401 nodes are too many"));
     }
 

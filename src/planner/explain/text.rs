@@ -12,13 +12,17 @@
 //!     %0 = …
 //!   region 0 (scalar), the result
 //!     %1 = …
+//!       → GET /service/…
+//!
+//! # GET /service/…
+//! …
 //!
 //! literals
 //!   0 = "…"
 //! ```
 //!
-//! The regions of a plan stand as the nodes do: each after those that it needs, that of the result last. The text
-//! depends on nothing but the plan; only an analysis adds times.
+//! The regions of a plan stand as the nodes do: each after those that it needs, that of the result last. Below a node that
+//! calls a method is the title of its plan. The text depends on nothing but the plan; only an analysis adds times.
 
 use std::collections::HashMap;
 
@@ -44,7 +48,7 @@ const COLUMNS: [&str; 4] = ["runs", "rows", "time", "bytes"];
 pub(super) fn render(explanation: &Explanation) -> String {
     let mut text = String::new();
     for part in &explanation.parts {
-        render_part(&mut text, part);
+        render_part(&mut text, part, &explanation.parts);
         text.push('\n');
     }
     let literals = explanation.literals.iter().enumerate();
@@ -61,7 +65,7 @@ pub(super) fn render(explanation: &Explanation) -> String {
     text
 }
 
-fn render_part(text: &mut String, part: &Part) {
+fn render_part(text: &mut String, part: &Part, parts: &[Part]) {
     text.push_str("# ");
     text.push_str(&part.title);
     text.push('\n');
@@ -69,9 +73,9 @@ fn render_part(text: &mut String, part: &Part) {
         section(text, stage.name, listing(&stage.graph).lines());
     }
     match &part.analysis {
-        None => section(text, "plan", plan_lines(part).iter().map(|line| line.text.as_str())),
+        None => section(text, "plan", plan_lines(part, parts).iter().map(|line| line.text.as_str())),
         Some(analysis) => {
-            for line in with_costs(plan_lines(part), analysis) {
+            for line in with_costs(plan_lines(part, parts), analysis) {
                 text.push_str(line.trim_end());
                 text.push('\n');
             }
@@ -90,13 +94,13 @@ fn section<'a>(text: &mut String, title: &str, lines: impl IntoIterator<Item = &
     }
 }
 
-/// A line of a plan: a region, or a node in it.
+/// A line of a plan: a region, a node in it, or what that calls.
 struct PlanLine {
     text: String,
     node: Option<NodeId>,
 }
 
-fn plan_lines(part: &Part) -> Vec<PlanLine> {
+fn plan_lines(part: &Part, parts: &[Part]) -> Vec<PlanLine> {
     let graph = &part.plan.graph;
     let numbers = numbers(graph);
     let mut lines = Vec::new();
@@ -106,6 +110,8 @@ fn plan_lines(part: &Part) -> Vec<PlanLine> {
         lines.push(PlanLine { text: format!("region {index} ({}){result}", region.engine.name()), node: None });
         for id in &region.nodes {
             lines.push(PlanLine { text: format!("  {}", node_text(graph, *id, &numbers)), node: Some(*id) });
+            let called = part.called(*id, parts);
+            lines.extend(called.map(|title| PlanLine { text: format!("    → {title}"), node: None }));
         }
     }
     lines
@@ -199,6 +205,7 @@ fn bytes_text(bytes: u64) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -223,8 +230,20 @@ pub(super) mod tests {
         graph.set_root(root);
         let stages = vec![Stage { name: "initial", graph: graph.clone() }];
         let plan = PhysicalPlan::new(graph, true);
-        let parts = vec![Part { title: "request".into(), stages, plan, analysis: None }];
+        let parts = vec![Part { title: "request".into(), stages, plan, calls: BTreeMap::new(), analysis: None }];
         Explanation { parts, literals: vec![State::from("<a> & \"b\"")], result: None }
+    }
+
+    /// As [`sample`], with a method that the result is said to be a call of, and that calls itself.
+    pub(in crate::planner::explain) fn calling() -> Explanation {
+        let mut explanation = sample();
+        let mut method = explanation.parts[0].clone();
+        method.title = "GET /lib/a/b/1.0.0/<m>".into();
+        explanation.parts.push(method);
+        for part in &mut explanation.parts {
+            part.calls.insert(part.plan.graph.root(), 1);
+        }
+        explanation
     }
 
     /// As [`sample`], after it ran.
@@ -257,6 +276,15 @@ pub(super) mod tests {
             result.is_some_and(|result| text.find("  region 1 (scalar)\n").is_some_and(|other| other < result)),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_method_stands_below_its_call_and_has_its_own_plan() {
+        let text = render(&calling());
+        let node = format!("{:<54} : state", "%4 = if (%3, %2?, %0?)");
+        let call = format!("    {node}\n      → GET /lib/a/b/1.0.0/<m>\n");
+        assert_eq!(text.matches(call.as_str()).count(), 2, "{text}");
+        assert!(text.contains("\n\n# GET /lib/a/b/1.0.0/<m>\ninitial\n"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! group.
 
 use super::claim::{Claim, Mode, Right};
-use super::issuer::is_same_issuer;
+use super::issuer::{Signer, is_same_issuer};
+use super::owner::Owner;
 use super::verify::Verified;
 use crate::error::{Error, Result};
 use crate::txn::Txn;
@@ -107,15 +108,16 @@ impl Giver {
 /// Who administers a host. It is secured if it has an owner.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    owner: Option<Link>,
+    owner: Option<Owner>,
     group: Option<Link>,
 }
 
 impl Policy {
     /// The policy of a host with these administrators. Links to this host must be paths, as `is_local` says.
-    pub fn new(owner: Option<&Link>, group: Option<&Link>, is_local: impl Fn(&Link) -> bool) -> Self {
+    pub fn new(owner: Option<&Owner>, group: Option<&Link>, is_local: impl Fn(&Link) -> bool) -> Self {
         let at_home = |link: &Link| if is_local(link) { Link::local(link.path()) } else { link.clone() };
-        Self { owner: owner.map(at_home), group: group.map(at_home) }
+        let owner = owner.map(|owner| Owner { issuer: at_home(&owner.issuer), actor: owner.actor.clone() });
+        Self { owner, group: group.map(at_home) }
     }
 
     /// Whether this host asks for permissions.
@@ -123,12 +125,13 @@ impl Policy {
         self.owner.is_some()
     }
 
-    fn is_giver(&self, giver: Giver, issuer: &Link) -> bool {
-        let is = |given: &Option<Link>| given.as_ref().is_some_and(|link| is_same_issuer(link, issuer));
+    fn is_giver(&self, giver: Giver, signer: &Signer) -> bool {
+        let is_owner = || self.owner.as_ref().is_some_and(|owner| owner.is(signer));
+        let is_group = || self.group.as_ref().is_some_and(|group| is_same_issuer(group, &signer.issuer));
         match giver {
-            Giver::Owner => is(&self.owner),
-            Giver::OwnerOrGroup => is(&self.owner) || is(&self.group),
-            Giver::Group => is(&self.group),
+            Giver::Owner => is_owner(),
+            Giver::OwnerOrGroup => is_owner() || is_group(),
+            Giver::Group => is_group(),
         }
     }
 }
@@ -163,7 +166,7 @@ fn is_given(policy: &Policy, giver: Giver, right: Right, asked: &Asked<'_>, veri
     // Within its transaction, an owner need not say which services it calls.
     let is_call = matches!(asked.operation, Operation::ServiceCall(_));
     let is_for_txn = |claim: &Claim| is_call && claim.txn() == Ok(Some(asked.txn.id));
-    verified.grants().iter().filter(|grant| policy.is_giver(giver, &grant.signer.issuer)).any(|grant| {
+    verified.grants().iter().filter(|grant| policy.is_giver(giver, &grant.signer)).any(|grant| {
         grant.claims.iter().any(|claim| {
             claim.mode().lets_user(right) && (claim.covers(&grant.signer.issuer, asked.path) || is_for_txn(claim))
         })

@@ -61,6 +61,9 @@ impl Mode {
         u16::try_from(bits).ok().filter(|bits| *bits <= MODE_MAX).map(Self)
     }
 
+    /// The mode that gives all rights, to the user.
+    pub const USER: Self = Self(0o700);
+
     /// The mode that gives only this right, to the user.
     pub fn of_user(right: Right) -> Self {
         Self(right.user_bit())
@@ -114,10 +117,24 @@ impl Claim {
     /// Whether this claim of `issuer` is about `path` or something above it.
     pub fn covers(&self, issuer: &Link, path: &[Id]) -> bool {
         let claimed = self.path.path();
-        if claimed.first().is_some_and(|root| HOSTED.contains(&root.as_str())) {
-            return path.starts_with(claimed);
+        match self.is_absolute() {
+            true => path.starts_with(claimed),
+            false => path.strip_prefix(issuer.path()).is_some_and(|rest| rest.starts_with(claimed)),
         }
-        path.strip_prefix(issuer.path()).is_some_and(|rest| rest.starts_with(claimed))
+    }
+
+    /// The scope of a service that another one grants by this claim: a path below the service. Nothing if the claim is
+    /// about something else, or about no scope in particular, as that of a leader.
+    pub fn scope_of(&self, service: &[Id]) -> Option<&[Id]> {
+        let claimed = self.path.path();
+        let scope = if self.is_absolute() { claimed.strip_prefix(service)? } else { claimed };
+        let first = scope.first()?;
+        (self.is_absolute() || first.as_str() != TXN).then_some(scope)
+    }
+
+    /// Whether the path begins at a root of what a host has, rather than at the issuer.
+    fn is_absolute(&self) -> bool {
+        self.path.path().first().is_some_and(|root| HOSTED.contains(&root.as_str()))
     }
 
     /// The transaction that this claim is about, if it is about one.
@@ -206,6 +223,18 @@ mod tests {
         assert!(!covers("/debit:x", "/debit"));
         assert!(!covers("/debit:x", "/service/b/debit"));
         assert!(covers("/service/b:x", "/service/b/debit"));
+    }
+
+    #[test]
+    fn what_a_service_grants_is_a_scope_of_another() {
+        let scope_of = |text: &str| claim(text).scope_of(link("/service/bank").path()).map(|scope| scope.to_vec());
+        let scope = |text: &str| Some(link(text).path().to_vec());
+        assert_eq!(scope_of("/debit:x"), scope("/debit"));
+        assert_eq!(scope_of("/debit/small:x"), scope("/debit/small"));
+        assert_eq!(scope_of("/service/bank/debit:x"), scope("/debit"));
+        for other in ["/:x", "/service/bank:x", "/service/other/debit:x", "/lib/debit:x", "/txn/5-6:x"] {
+            assert_eq!(scope_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,39 +1,43 @@
-//! The guard of a host: reads who asks, and lets them in or not.
+//! The guard of a host: reads who asks, and what they may do.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::access::{Asked, Operation, Policy, check};
+use super::access::{Asked, Policy, check};
 use super::actor::HostActor;
-use super::claim::Mode;
+use super::calls::Calls;
 use super::keys::Keys;
 use super::roles::Roles;
 use super::token::Chain;
 use super::verify::{Verified, verify};
 use crate::env::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::txn::{Access, Txn};
-use crate::value::{Id, Verb};
+use crate::value::Link;
 
 /// Decides what requests may do.
 pub struct Auth {
     policy: Arc<Policy>,
-    actor: Arc<HostActor>,
-    keys: Box<dyn Keys>,
-    clock: Arc<dyn Clock>,
+    pub(super) actor: Arc<HostActor>,
+    pub(super) keys: Box<dyn Keys>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// What others know this host by.
+    pub(super) host: Link,
 }
 
 /// What a request may do, as far as its token says.
 #[derive(Clone, Debug, Default)]
 pub struct Permit {
     policy: Arc<Policy>,
-    verified: Option<Verified>,
+    pub(super) token: Option<Chain>,
+    pub(super) verified: Option<Verified>,
     roles: Roles,
 }
 
 impl Auth {
-    /// The guard of the host whose actor is `actor`.
-    pub fn new(policy: Policy, actor: Arc<HostActor>, keys: Box<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy: Arc::new(policy), actor, keys, clock }
+    /// The guard of the host whose actor is `actor`, and which others know by the link `host`.
+    pub fn new(policy: Policy, actor: Arc<HostActor>, keys: Box<dyn Keys>, clock: Arc<dyn Clock>, host: Link) -> Self {
+        Self { policy: Arc::new(policy), actor, keys, clock, host }
     }
 
     /// The actor that signs what this host says.
@@ -41,25 +45,34 @@ impl Auth {
         &self.actor
     }
 
-    /// Verifies the token of a request, if it has one, and checks that the request may do what it asks for. A token
-    /// that is not valid is an error also where none is needed.
+    /// The time, in seconds since the Unix epoch.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.unix_nanos() / 1_000_000_000
+    }
+
+    /// Verifies the token of a request, if it has one. A token that is not valid is an error also where none is needed.
+    /// Whether it suffices for what is asked is up to [`Permit::check`].
     ///
     /// # Errors
-    /// `Unauthorized` if the token is not valid, or there is none and one is needed; `Forbidden` if the token does not
-    /// suffice; and what [`Keys::key`] fails with.
-    pub async fn admit(&self, token: Option<&Chain>, asked: &Asked<'_>) -> Result<Permit> {
-        let mut permit = Permit { policy: Arc::clone(&self.policy), ..Permit::default() };
+    /// `Unauthorized` if the token is not valid, or the request names a transaction that is not its own; and what
+    /// [`Keys::key`] fails with.
+    pub async fn identify(&self, token: Option<&Chain>, asked: &Asked<'_>) -> Result<Permit> {
+        let mut permit = Permit { policy: Arc::clone(&self.policy), token: token.cloned(), ..Permit::default() };
         if let Some(chain) = token {
-            let now = self.clock.unix_nanos() / 1_000_000_000;
-            let verified = Box::pin(verify(chain, &*self.keys, now, asked.txn)).await?;
+            let verified = Box::pin(verify(chain, &*self.keys, self.now(), asked.txn)).await?;
             permit.roles = Roles::of(&verified, asked.txn.id)?;
             permit.verified = Some(verified);
         }
         if asked.names_txn {
             permit.roles.check_named(asked.txn.id, asked.operation.writes())?;
         }
-        permit.check(asked)?;
         Ok(permit)
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("policy", &self.policy).field("actor", &self.actor).finish_non_exhaustive()
     }
 }
 
@@ -72,12 +85,19 @@ impl Permit {
         check(&self.policy, asked, self.verified.as_ref())
     }
 
-    /// What the request itself may call on this host; nothing where everybody may call everything.
-    pub fn access(self, txn: &Txn) -> Option<Arc<dyn Access>> {
-        if !self.policy.is_secured() {
-            return None;
-        }
-        Some(Arc::new(Calls { permit: self, txn: txn.clone() }))
+    /// What the request `txn` may call, which `auth` has identified.
+    pub fn access(self, auth: &Arc<Auth>, txn: &Txn) -> Arc<dyn Access> {
+        Arc::new(Calls::new(Arc::clone(auth), self, txn.clone()))
+    }
+
+    /// The same permit with another token, which inherits that of this one.
+    pub(super) fn with(&self, token: Chain, verified: Verified) -> Self {
+        Self { token: Some(token), verified: Some(verified), ..self.clone() }
+    }
+
+    /// Whether anybody may call anything.
+    pub(super) fn is_open(&self) -> bool {
+        !self.policy.is_secured()
     }
 
     /// The roles in the transaction that the token gives.
@@ -91,22 +111,6 @@ impl Permit {
     }
 }
 
-/// The calls of one request.
-#[derive(Debug)]
-struct Calls {
-    permit: Permit,
-    txn: Txn,
-}
-
-impl Access for Calls {
-    fn check(&self, verb: Verb, path: &[Id], mode: Option<u16>) -> Result<()> {
-        let operation = Operation::of(verb, path);
-        let invalid = || Error::internal("a mode has nine bits");
-        let mode = mode.map_or(Some(Mode::DEFAULT), |bits| Mode::try_new(bits.into())).ok_or_else(invalid)?;
-        self.permit.check(&Asked { operation, path, mode, txn: &self.txn, names_txn: false })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -115,8 +119,12 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
+    use crate::server::auth::access::Operation;
+    use crate::server::auth::claim::{Claim, Mode};
+    use crate::server::auth::owner::owner;
     use crate::server::auth::sample::{KnownKeys, NOW, actor, chain, draft, txn};
-    use crate::value::Link;
+    use crate::txn::{Scope, Trust};
+    use crate::value::Verb;
 
     #[derive(Debug)]
     struct Stopped;
@@ -131,17 +139,19 @@ mod tests {
         }
     }
 
-    fn auth(owner: Option<&str>) -> Auth {
-        let owner: Option<Link> = owner.map(|owner| owner.parse().unwrap());
-        let policy = Policy::new(owner.as_ref(), None, |link| link.authority().is_none());
-        Auth::new(policy, Arc::new(actor(1)), Box::new(KnownKeys::default()), Arc::new(Stopped))
+    fn auth(of: Option<&str>) -> Arc<Auth> {
+        let of = of.map(|text| owner(text).unwrap());
+        let policy = Policy::new(of.as_ref(), None, |link| link.authority().is_none());
+        let (keys, host) = (Box::new(KnownKeys::default()), "http://localhost:1".parse().unwrap());
+        Arc::new(Auth::new(policy, Arc::new(actor(1)), keys, Arc::new(Stopped), host))
     }
 
     fn admit(auth: &Auth, token: Option<&Chain>, verb: Verb, path: &str, names_txn: bool) -> Result<Permit> {
         let (path, txn): (Link, _) = (path.parse().unwrap(), txn());
         let operation = Operation::of(verb, path.path());
         let asked = Asked { operation, path: path.path(), mode: Mode::DEFAULT, txn: &txn, names_txn };
-        block_on(auth.admit(token, &asked))
+        let permit = block_on(auth.identify(token, &asked))?;
+        permit.check(&asked).map(|()| permit)
     }
 
     #[test]
@@ -163,10 +173,72 @@ mod tests {
         let permit = admit(&auth, Some(&token), Verb::Put, "/service/a/b/1.0.0/x", false).unwrap();
         let other: Link = "/service/b/b/1.0.0/x".parse().unwrap();
         assert!(permit.verified().is_some());
-        let access = permit.access(&txn()).unwrap();
+        let access = permit.access(&auth, &txn());
         let call = |verb| access.check(verb, other.path(), None).map_err(|error| error.kind());
         assert_eq!(call(Verb::Get), Ok(()));
         assert_eq!(call(Verb::Put), Err(Kind::Forbidden));
+    }
+
+    #[test]
+    fn what_a_service_grants_counts_where_it_is_trusted() {
+        let till: Link = "/service/till".parse().unwrap();
+        let (bank, scope): (Link, Link) = ("/service/bank".parse().unwrap(), "/debit".parse().unwrap());
+        let trusted = [Trust { issuer: till.clone(), scopes: vec![scope.clone()] }];
+        let asked = Scope { service: &bank, path: scope.path(), verb: Some(Verb::Post) };
+        let token = chain(&[("/user/ann", &["/service/till:x"])]);
+        for (owner, token) in [(None, None), (None, Some(&token)), (Some("/user/admin"), Some(&token))] {
+            let auth = auth(owner);
+            let access = admit(&auth, token, Verb::Get, "/state", false).unwrap().access(&auth, &txn());
+            let refused = access.check_scope(&asked, &trusted).unwrap_err();
+            assert_eq!(refused.kind(), if token.is_some() { Kind::Forbidden } else { Kind::Unauthorized });
+            assert!(
+                refused.message().contains("the scope /debit from a service that /service/bank trusts"),
+                "{refused}"
+            );
+
+            let granted = access.grant(&till, &scope).unwrap();
+            assert_eq!(granted.access.check_scope(&asked, &trusted), Ok(()));
+            assert_eq!(granted.access.check_scope(&asked, &[]).unwrap_err().kind(), Kind::Forbidden);
+            // Others believe it as well: it is signed by this host, and inherits what there was.
+            let chain = Chain::decode(&granted.token).unwrap();
+            assert_eq!(chain.tokens().len(), 1 + usize::from(token.is_some()));
+            let issuer = chain.tokens()[0].signer.issuer.to_string();
+            assert_eq!(issuer, "http://localhost:1/service/till");
+            assert_eq!(chain.tokens()[0].claims, ["/debit:rwx".parse::<Claim>().unwrap()]);
+            assert!(chain.expires() > NOW);
+            let again = admit(&auth, Some(&chain), Verb::Get, "/state", false).unwrap().access(&auth, &txn());
+            assert_eq!(again.check_scope(&asked, &trusted), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_granted_is_no_permission_of_the_owner() {
+        let auth = auth(Some("/user/admin"));
+        let token = chain(&[("/user/admin", &["/lib:w"])]);
+        let access = admit(&auth, Some(&token), Verb::Put, "/lib", false).unwrap().access(&auth, &txn());
+        let granted = access.grant(&"/service/till".parse().unwrap(), &"/debit".parse().unwrap()).unwrap();
+        let put = |path: &str| {
+            let path: Link = path.parse().unwrap();
+            granted.access.check(Verb::Put, path.path(), None).map_err(|error| error.kind())
+        };
+        assert_eq!((put("/lib/a"), put("/service/till/1.0.0/debit")), (Ok(()), Err(Kind::Forbidden)));
+    }
+
+    #[test]
+    fn grants_within_grants_come_to_an_end() {
+        let auth = auth(None);
+        let (till, scope): (Link, Link) = ("/service/till".parse().unwrap(), "/debit".parse().unwrap());
+        let mut access = admit(&auth, None, Verb::Get, "/state", false).unwrap().access(&auth, &txn());
+        let refused = (0..100).find_map(|_| match access.grant(&till, &scope) {
+            Ok(granted) => {
+                access = granted.access;
+                None
+            }
+            Err(error) => Some(error),
+        });
+        let refused = refused.unwrap();
+        assert_eq!(refused.kind(), Kind::BadRequest, "{refused}");
+        assert!(refused.message().starts_with("/service/till cannot grant /debit: "), "{refused}");
     }
 
     #[test]

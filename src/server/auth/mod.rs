@@ -5,10 +5,11 @@
 //! 2. [`verify`] checks times, and asks [`keys`] for the key of each signer: this host's own ([`actor`]), or one that
 //!    is fetched from an issuer that this host was told to trust.
 //! 3. [`roles`] reads the claims about the transaction: who owns it, and whether it is locked.
-//! 4. [`access`] compares the verified [`claim`]s with what the operation needs.
+//! 4. [`access`] compares the verified [`claim`]s with what the operation needs, and whoever made them with the
+//!    [`owner`] of the host.
 //!
-//! [`Auth`] ([`guard`]) does all of that for a request; its [`Permit`] answers the same question about what the request
-//! calls. [`command`] makes tokens for people.
+//! [`Auth`] ([`guard`]) does that for a request; its [`Permit`] answers the same question about what the request calls
+//! (`calls`). There, services may grant [`scope`]s while they call each other. [`command`] makes tokens for people.
 //!
 //! # What comes from `rjwt`
 //!
@@ -34,18 +35,21 @@
 //!
 //! Invariants: nothing of a token is used for a decision before its signature and those of all that it inherits are
 //! verified; no connection is opened to an address that the command line does not name; a host that is not secured
-//! never asks for a token, except for operations between hosts.
+//! never asks for a token, except for operations between hosts, and where a service asks for a scope.
 
 pub mod access;
 pub mod actor;
+mod calls;
 pub mod claim;
 pub mod command;
 pub mod guard;
 pub mod issuer;
 pub mod keys;
+pub mod owner;
 pub mod roles;
 #[cfg(test)]
 mod sample;
+pub mod scope;
 pub mod token;
 pub mod verify;
 
@@ -56,6 +60,7 @@ pub use command::TokenArgs;
 pub use guard::{Auth, Permit};
 pub use issuer::Signer;
 pub use keys::{KeyRing, Keys};
+pub use owner::Owner;
 pub use roles::Roles;
 pub use token::{Chain, Token};
 pub use verify::{Grant, Verified, verify};

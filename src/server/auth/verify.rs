@@ -40,6 +40,13 @@ impl Verified {
     pub fn expires(&self) -> u64 {
         self.expires
     }
+
+    /// What is said by one more token, which ends at `expires` and inherits those of `parent`, if there are any. This
+    /// host must have signed it itself.
+    pub(super) fn signed_here(grant: Grant, expires: u64, parent: Option<&Self>) -> Self {
+        let inherited = parent.iter().flat_map(|parent| &parent.grants).cloned();
+        Self { grants: std::iter::once(grant).chain(inherited).collect(), expires }
+    }
 }
 
 /// Verifies a token and all that it inherits at the time `now`, in seconds since the Unix epoch.
@@ -51,7 +58,8 @@ impl Verified {
 /// `Unauthorized` if a token is not valid, and what [`Keys::key`] fails with.
 pub async fn verify(chain: &Chain, keys: &dyn Keys, now: u64, txn: &Txn) -> Result<Verified> {
     check_times(chain.tokens(), now)?;
-    let signers: Vec<Signer> = chain.tokens().iter().map(|token| at_home(&token.signer, keys)).collect();
+    let at_home = |signer: &Signer| Signer { issuer: at_home(&signer.issuer, keys), actor: signer.actor.clone() };
+    let signers: Vec<Signer> = chain.tokens().iter().map(|token| at_home(&token.signer)).collect();
     check_lookups(&signers)?;
     let mut found: Vec<(&Signer, VerifyingKey)> = Vec::new();
     for (token, signer) in chain.tokens().iter().zip(&signers) {
@@ -85,12 +93,9 @@ fn check_times(tokens: &[Token], now: u64) -> Result<()> {
     }
 }
 
-/// The same signer; if the issuer is on this host, by its path alone.
-fn at_home(signer: &Signer, keys: &dyn Keys) -> Signer {
-    match keys.is_local(&signer.issuer) {
-        true => Signer { issuer: Link::local(signer.issuer.path()), actor: signer.actor.clone() },
-        false => signer.clone(),
-    }
+/// The same issuer; if it is on this host, by its path alone.
+pub(super) fn at_home(issuer: &Link, keys: &dyn Keys) -> Link {
+    if keys.is_local(issuer) { Link::local(issuer.path()) } else { issuer.clone() }
 }
 
 fn check_lookups(signers: &[Signer]) -> Result<()> {

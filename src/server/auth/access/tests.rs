@@ -4,8 +4,10 @@ use futures::executor::block_on;
 
 use super::*;
 use crate::error::Kind;
-use crate::server::auth::sample::{KnownKeys, NOW, chain, txn};
+use crate::server::auth::sample::{KnownKeys, NOW, actor, chain, draft, txn};
+use crate::server::auth::token::Chain;
 use crate::server::auth::verify::verify;
+use crate::value::State;
 
 const OWNER: &str = "/user/admin";
 const GROUP: &str = "/user/team";
@@ -15,8 +17,8 @@ const SERVICE: &str = "/service/shop/stock/1.0.0/x";
 type Claims<'a> = &'a [(&'a str, &'a [&'a str])];
 
 fn secured() -> Policy {
-    let (owner, group): (Link, Link) = ("http://localhost:1/user/admin".parse().unwrap(), GROUP.parse().unwrap());
-    Policy::new(Some(&owner), Some(&group), |link| link.authority().is_some())
+    let issuer: Link = "http://localhost:1/user/admin".parse().unwrap();
+    Policy::new(Some(&Owner { issuer, actor: None }), Some(&path(GROUP)), |link| link.authority().is_some())
 }
 
 fn path(text: &str) -> Link {
@@ -155,6 +157,24 @@ fn only_the_owner_installs() {
         assert_eq!(secured_outcome(Verb::Put, text, &[(GROUP, &["/lib:w", "/class:w", "/service:w"])]), NO_SCOPE);
         assert_eq!(secured_outcome(Verb::Put, text, &[(OWNER, &["/lib:rx"])]), NO_SCOPE);
     }
+}
+
+#[test]
+fn of_those_whom_an_issuer_knows_only_the_one_who_is_named_is_the_owner() {
+    let issuer = "http://other:1/user";
+    let keys = || KnownKeys::default().with(issuer, &actor(2)).with(issuer, &actor(3));
+    let install = |owner: Option<State>, signer: u8| {
+        let owner = Owner { issuer: path(issuer), actor: owner };
+        let policy = Policy::new(Some(&owner), None, |link| link.authority().is_none());
+        let text = actor(signer).sign(&draft(issuer, &["/lib:w"], NOW, NOW + 60), None).unwrap();
+        let (txn, path) = (txn(), path("/lib/shop"));
+        let verified = block_on(verify(&Chain::decode(&text).unwrap(), &keys(), NOW, &txn)).unwrap();
+        let operation = Operation::of(Verb::Put, path.path());
+        let asked = Asked { operation, path: path.path(), mode: Mode::DEFAULT, txn: &txn, names_txn: false };
+        check(&policy, &asked, Some(&verified)).map_err(|error| error.kind())
+    };
+    assert_eq!((install(None, 2), install(None, 3)), (Ok(()), Ok(())));
+    assert_eq!((install(Some(actor(2).id()), 2), install(Some(actor(2).id()), 3)), (Ok(()), NO_SCOPE));
 }
 
 #[test]

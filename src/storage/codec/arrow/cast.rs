@@ -13,7 +13,7 @@ use super::{PARTS, arrow_schema, data_type};
 use crate::error::{Error, Result};
 use crate::storage::codec::cell::Cell;
 use crate::storage::codec::json;
-use crate::value::cell::{cast_cell, normal_f32, normal_f64};
+use crate::value::cell::{cast_cell, normal_f32, normal_f64, refused};
 use crate::value::schema::{Column, ColumnType, Schema};
 use crate::value::{Class, NumberClass, State};
 
@@ -229,10 +229,6 @@ fn check_length(column: &Column, array: &ArrayRef) -> Result<()> {
         Some((_, len)) => Err(refused(column, &format!("it has {len} bytes, of at most {max}"))),
         None => Ok(()),
     }
-}
-
-fn refused(column: &Column, why: &str) -> Error {
-    Error::bad_request(format!("invalid value for column {}: {why}", column.name))
 }
 
 fn not_cast(column: &Column, error: &ArrowError) -> Error {
