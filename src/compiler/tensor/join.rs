@@ -50,9 +50,8 @@ pub(super) fn tile(args: &Args<'_>) -> Result<Action> {
     let listed = listed.iter().map(schema::dimension).collect::<Result<Vec<u64>>>()?;
 
     let ndim = listed.len().max(tensor.shape().ndim());
-    let aligned = |last: &[u64]| [&vec![1; ndim - last.len()], last].concat();
+    let aligned = |last: &[u64]| [vec![1; ndim - last.len()].as_slice(), last].concat();
     let (dims, multiples) = (aligned(tensor.shape().dims()), aligned(&listed));
-    // Dimensions have at most 32 bits, and so have multiples that make one.
     let tiled = dims.iter().zip(&multiples).map(|(dim, times)| dim.saturating_mul(*times)).collect::<Vec<u64>>();
     let of = build::reshape(tensor, Shape::try_new(dims)?);
     let schema = TensorSchema { shape: Shape::try_new(tiled)?, ..of.schema.clone() };

@@ -317,4 +317,7 @@ impl Worker<'_> {
     }
 }
 
+/// Whether a state stands for rows or elements that have to be read.
+fn is_collection(state: &State) -> bool {
+    matches!(state, State::Collection(_) | State::Tensor(_))
 }

@@ -74,9 +74,11 @@ pub(super) fn arithmetic(op: Binary, class: NumberClass, l: Complexes, r: Comple
     let part = part_class(class);
     let real = |op, l: &Reals, r: &Reals| float::arithmetic(op, part, l.clone(), r.clone());
     match op {
-        Binary::Add | Binary::Sub => {
-            Ok(Chunk::Complex(class, float::arithmetic(op, part, l.re, r.re)?, float::arithmetic(op, part, l.im, r.im)?))
-        }
+        Binary::Add | Binary::Sub => Ok(Chunk::Complex(
+            class,
+            float::arithmetic(op, part, l.re, r.re)?,
+            float::arithmetic(op, part, l.im, r.im)?,
+        )),
         Binary::Mul => {
             let re = real(Binary::Mul, &l.re, &r.re)?.sub(real(Binary::Mul, &l.im, &r.im)?);
             let im = real(Binary::Mul, &l.re, &r.im)?.add(real(Binary::Mul, &l.im, &r.re)?);

@@ -186,7 +186,9 @@ mod tests {
     fn folds_of_parts_are_folds_of_the_whole() {
         for class in NumberClass::ALL.into_iter().filter(|class| class.kind() < NumberKind::Float) {
             let all = numbers(class);
-            for op in [Reduction::Sum, Reduction::Product, Reduction::Max, Reduction::Min, Reduction::All, Reduction::Any] {
+            for op in
+                [Reduction::Sum, Reduction::Product, Reduction::Max, Reduction::Min, Reduction::All, Reduction::Any]
+            {
                 let (l, r) = all.split_at(all.len() / 3);
                 let parts = combine(op, chunk(class, l).fold(op).unwrap(), chunk(class, r).fold(op).unwrap());
                 assert_eq!(parts, chunk(class, &all).fold(op), "{op:?} of {class:?}");

@@ -1,9 +1,9 @@
 //! Reductions along an axis.
 
-use burn::tensor::{Float, Int, Tensor};
+use burn::tensor::{Bool, Float, Int, Tensor};
 use num_complex::Complex64;
 
-use super::chunk::{Chunk, different, is_cpu, ordered};
+use super::chunk::{Chunk, different, is_cpu, ordered, part_class};
 use super::complex;
 use super::native::{Integer, Native as _, Real, for_integer, for_real, unexpected};
 use super::transfer::{bools, bools_in_memory, floats, in_memory, integers};
@@ -76,12 +76,12 @@ impl Chunk {
                 Ok(Chunk::Float(class, reduced.reshape([outer * inner])))
             }
             (Reduction::Sum, Chunk::Complex(class, re, im)) => {
-                let part = super::chunk::part_class(class);
-                let sum = |tensor| match Chunk::Float(part, tensor).reduce(op, outer, len, inner)? {
-                    Chunk::Float(_, sum) => Ok(sum),
+                let part = part_class(class);
+                let summed = |tensor| match Chunk::Float(part, tensor).reduce(op, outer, len, inner)? {
+                    Chunk::Float(_, sums) => Ok(sums),
                     _ => Err(unexpected(class)),
                 };
-                Ok(Chunk::Complex(class, sum(re)?, sum(im)?))
+                Ok(Chunk::Complex(class, summed(re)?, summed(im)?))
             }
             (Reduction::Product, Chunk::Complex(class, re, im)) => {
                 let numbers = complex::numbers(class, re, im)?;
@@ -102,7 +102,7 @@ fn logic(op: Reduction, chunk: Chunk, axes: Axes) -> Result<Chunk> {
     let device = chunk.device();
     let truth = chunk.truth();
     if !is_cpu(&device) {
-        let truth: Tensor<3, burn::tensor::Bool> = truth.reshape([outer, len, inner]);
+        let truth: Tensor<3, Bool> = truth.reshape([outer, len, inner]);
         let reduced = if op == Reduction::All { truth.all_dim(1) } else { truth.any_dim(1) };
         return Ok(Chunk::Bool(reduced.reshape([outer * inner])));
     }
@@ -120,12 +120,14 @@ fn integers_reduced<T: Integer>(op: Reduction, elements: &[T], axes: Axes) -> Re
         Reduction::Product => along(elements, axes, T::usize_as(1), T::times),
         Reduction::Max => along(elements, axes, T::LEAST, Ord::max),
         Reduction::Min => along(elements, axes, T::GREATEST, Ord::min),
-        Reduction::All | Reduction::Any => return Err(Error::internal("whether integers are true was asked as a number")),
+        Reduction::All | Reduction::Any => {
+            return Err(Error::internal("whether integers are true was asked as a number"));
+        }
     })
 }
 
 fn reals_reduced<T: Real>(op: Reduction, elements: &[T], axes: Axes) -> Result<Vec<T>> {
-    let narrow = |wide: Vec<f64>| wide.into_iter().map(T::narrow).collect();
+    let narrow = |wide: Vec<f64>| -> Vec<T> { wide.into_iter().map(T::narrow).collect() };
     Ok(match op {
         Reduction::Sum if axes.inner == 1 => {
             elements.chunks_exact(axes.len).map(|row| T::narrow(sum(row, T::wide))).collect()
@@ -134,7 +136,9 @@ fn reals_reduced<T: Real>(op: Reduction, elements: &[T], axes: Axes) -> Result<V
         Reduction::Product => narrow(along(elements, axes, 1.0, |product, element| product * element.wide())),
         Reduction::Max => along(elements, axes, T::narrow(f64::NEG_INFINITY), largest),
         Reduction::Min => along(elements, axes, T::INFINITY, smallest),
-        Reduction::All | Reduction::Any => return Err(Error::internal("whether floats are true was asked as a number")),
+        Reduction::All | Reduction::Any => {
+            return Err(Error::internal("whether floats are true was asked as a number"));
+        }
     })
 }
 
@@ -256,9 +260,11 @@ mod tests {
     fn reductions_are_those_of_numbers() {
         for class in NumberClass::ALL {
             // Sums and products of large floats depend on the order.
-            let is_small = |n: &Number| class.kind() < NumberKind::Float || n.class().kind() == NumberKind::Complex || {
-                let value = crate::value::number::cast::to_f64(*n).abs();
-                (0.1..100.0).contains(&value)
+            let is_small = |n: &Number| {
+                class.kind() < NumberKind::Float || n.class().kind() == NumberKind::Complex || {
+                    let value = crate::value::number::cast::to_f64(*n).abs();
+                    (0.1..100.0).contains(&value)
+                }
             };
             for op in reductions().into_iter().filter(|op| is_defined(*op, class)) {
                 let all = numbers(class);

@@ -42,7 +42,9 @@ impl Chunk {
         Ok(match (self, other) {
             (Chunk::Bool(then), Chunk::Bool(or_else)) => Chunk::Bool(or_else.mask_where(mask, then)),
             (Chunk::Int(class, then), Chunk::Int(_, or_else)) => Chunk::Int(class, or_else.mask_where(mask, then)),
-            (Chunk::Float(class, then), Chunk::Float(_, or_else)) => Chunk::Float(class, or_else.mask_where(mask, then)),
+            (Chunk::Float(class, then), Chunk::Float(_, or_else)) => {
+                Chunk::Float(class, or_else.mask_where(mask, then))
+            }
             (Chunk::Complex(class, re, im), Chunk::Complex(_, other_re, other_im)) => {
                 let re = other_re.mask_where(mask.clone(), re);
                 Chunk::Complex(class, re, other_im.mask_where(mask, im))

@@ -2,7 +2,9 @@
 
 use arrow::buffer::Buffer;
 use burn::tensor::kind::Basic;
-use burn::tensor::{AllocationProperty, Bool, BoolStore, Bytes, DType, Device, Element, Float, Int, Tensor, TensorData};
+use burn::tensor::{
+    AllocationProperty, Bool, BoolStore, Bytes, DType, Device, Element, Float, Int, Tensor, TensorData,
+};
 
 use super::chunk::{Chunk, burn_dtype};
 use super::native::{Native, for_integer, for_real, unexpected};
@@ -146,11 +148,7 @@ mod tests {
     fn what_was_uploaded_is_never_written_to() {
         let elements = Elements::from_vec(NumberClass::F32, vec![1f32, -2.0, 3.0]);
         let chunk = Chunk::upload(&elements, &device()).unwrap();
-        let sum = Chunk::binary(
-            crate::value::tensor::Binary::Add,
-            chunk.into(),
-            Number::F32(1.0).into(),
-        );
+        let sum = Chunk::binary(crate::value::tensor::Binary::Add, chunk.into(), Number::F32(1.0).into());
         assert_eq!(sum.unwrap().download().unwrap().typed::<f32>(), [2.0, -1.0, 4.0]);
         assert_eq!(elements.typed::<f32>(), [1.0, -2.0, 3.0]);
     }

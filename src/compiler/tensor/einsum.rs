@@ -1,0 +1,234 @@
+//! Sums over products of tensors whose axes are labelled, as the clients of the first versions ask for them.
+//!
+//! Tensors are multiplied two at a time. A label that two of them share and nothing else needs is summed over by a matrix
+//! product, so that the product of all elements is never there as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::args::Args;
+use super::binary;
+use super::call::{Action, reply};
+use super::{build, join, matmul};
+use crate::compiler::collection::schema::show;
+use crate::error::{Error, Result};
+use crate::value::tensor::{Binary, Operand, Reduction, Shape};
+use crate::value::{State, Tensor, Value};
+
+/// Tensors that are multiplied. Each makes the expression deeper.
+const TENSORS_MAX: usize = 16;
+
+/// A tensor with a label for each axis; without labels, it has one element.
+#[derive(Clone)]
+struct Labelled {
+    tensor: Arc<Tensor>,
+    labels: Vec<char>,
+}
+
+/// A POST of `einsum` with a `format` such as `ij,jk->ik`, and `tensors`.
+///
+/// # Errors
+/// `BadRequest` if the format is malformed, if it does not fit the tensors, or if a label stands for two dimensions.
+pub(super) fn call(args: &Args<'_>) -> Result<Action> {
+    let [format, tensors] = args.params(["format", "tensors"])?;
+    let format = match args.required("format", format)? {
+        State::Value(Value::String(format)) => format,
+        other => return Err(args.unexpected("format", "a text such as ij,jk->ik", other)),
+    };
+    let tensors = join::list("tensors", args, tensors)?;
+    if tensors.len() > TENSORS_MAX {
+        return Err(Error::bad_request(format!("einsum is of at most {TENSORS_MAX} tensors, not {}", tensors.len())));
+    }
+    let (inputs, output) = parse(format)?;
+    let operands = label(&inputs, &tensors)?;
+    check(&operands, &output)?;
+
+    let mut left = operands.iter();
+    let Some(first) = left.next() else { return Err(malformed(format)) };
+    let mut product = first.clone();
+    while let Some(next) = left.next() {
+        let later = left.clone();
+        let needs = |label: char| output.contains(&label) || later.clone().any(|other| other.labels.contains(&label));
+        product = multiply(product, next.clone(), needs)?;
+    }
+    if output.is_empty() {
+        let (of, op) = (product.tensor, Reduction::Sum);
+        return Ok(if product.labels.is_empty() { Action::Element { of, offset: 0 } } else { Action::Fold { op, of } });
+    }
+    product.keep(|label| output.contains(&label))?.arrange(&output).map(|product| reply(product.tensor))
+}
+
+/// The labels of each tensor and of the result.
+fn parse(format: &str) -> Result<(Vec<Vec<char>>, Vec<char>)> {
+    let spaceless: String = format.chars().filter(|c| *c != ' ').collect();
+    let (inputs, output) = spaceless.split_once("->").ok_or_else(|| malformed(format))?;
+    let labels = |text: &str| -> Result<Vec<char>> {
+        let labels: Vec<char> = text.chars().collect();
+        if let Some(other) = labels.iter().find(|label| !label.is_ascii_alphabetic()) {
+            return Err(Error::bad_request(format!("{other:?} is no label of an axis in the format {format:?}")));
+        }
+        match (1..labels.len()).find(|at| labels[..*at].contains(&labels[*at])) {
+            Some(at) => {
+                let label = labels[at];
+                Err(Error::bad_request(format!("the label {label} is there twice in {text} of the format {format:?}")))
+            }
+            None => Ok(labels),
+        }
+    };
+    Ok((inputs.split(',').map(labels).collect::<Result<_>>()?, labels(output)?))
+}
+
+/// The tensors with their labels.
+fn label(inputs: &[Vec<char>], tensors: &[&Arc<Tensor>]) -> Result<Vec<Labelled>> {
+    if inputs.len() != tensors.len() {
+        let (inputs, tensors) = (inputs.len(), tensors.len());
+        return Err(Error::bad_request(format!("the format is for {inputs} tensors, not {tensors}")));
+    }
+    let operands = inputs.iter().zip(tensors).map(|(labels, tensor)| {
+        if labels.len() != tensor.shape().ndim() {
+            let (labels, shape) = (labels.iter().collect::<String>(), tensor.shape());
+            return Err(Error::bad_request(format!("the labels {labels} do not fit a tensor of shape {shape}")));
+        }
+        Ok(Labelled { tensor: Arc::clone(tensor), labels: labels.clone() })
+    });
+    operands.collect()
+}
+
+/// Checks that each label has one dimension, and that those of the result have one at all.
+fn check(operands: &[Labelled], output: &[char]) -> Result<()> {
+    let mut known = BTreeMap::new();
+    for (label, dim) in operands.iter().flat_map(Labelled::dims) {
+        let before = *known.entry(label).or_insert(dim);
+        if before != dim {
+            return Err(Error::bad_request(format!("the label {label} is of dimension {before}, and of {dim}")));
+        }
+    }
+    match output.iter().find(|label| !known.contains_key(label)) {
+        Some(label) => Err(Error::bad_request(format!("the label {label} of the result is of no tensor"))),
+        None => Ok(()),
+    }
+}
+
+/// The product of two tensors, summed over the labels that nothing needs.
+fn multiply(l: Labelled, r: Labelled, needs: impl Fn(char) -> bool) -> Result<Labelled> {
+    let l = l.keep(|label| r.labels.contains(&label) || needs(label))?;
+    let r = r.keep(|label| l.labels.contains(&label) || needs(label))?;
+    let pick = |of: &Labelled, wanted: &dyn Fn(char) -> bool| -> Vec<char> {
+        of.labels.iter().copied().filter(|label| wanted(*label)).collect()
+    };
+    let batch = pick(&l, &|label| r.labels.contains(&label) && needs(label));
+    let inner = pick(&l, &|label| r.labels.contains(&label) && !needs(label));
+    let rows = pick(&l, &|label| !r.labels.contains(&label));
+    let columns = pick(&r, &|label| !l.labels.contains(&label));
+    let dims: BTreeMap<char, u64> = l.dims().chain(r.dims()).collect();
+    let size = |labels: &[char]| labels.iter().map(|label| dims[label]).product::<u64>();
+
+    let labels = [batch.clone(), rows.clone(), columns.clone()].concat();
+    let l = l.arrange(&[batch.clone(), rows.clone(), inner.clone()].concat())?;
+    let r = r.arrange(&[batch.clone(), inner.clone(), columns.clone()].concat())?;
+    let batch_dims = || batch.iter().map(|label| dims[label]);
+    let matrices = |of: &Labelled, (m, n): (u64, u64)| -> Result<Arc<Tensor>> {
+        Ok(build::reshape(&of.tensor, Shape::try_new(batch_dims().chain([m, n]).collect::<Vec<u64>>())?))
+    };
+    let (m, k, n) = (size(&rows), size(&inner), size(&columns));
+    let (l, r) = (matrices(&l, (m, k))?, matrices(&r, (k, n))?);
+    let product = match inner.is_empty() {
+        // Every element of a row with every one of a column.
+        true => binary::apply("einsum", Binary::Mul, &l, &Operand::Tensor(r))?,
+        false => matmul::product(&l, &r)?,
+    };
+    let mut result: Vec<u64> = labels.iter().map(|label| dims[label]).collect();
+    if result.is_empty() {
+        result.push(1);
+    }
+    Ok(Labelled { tensor: build::reshape(&product, Shape::try_new(result)?), labels })
+}
+
+impl Labelled {
+    /// The labels with their dimensions.
+    fn dims(&self) -> impl Iterator<Item = (char, u64)> {
+        self.labels.iter().copied().zip(self.tensor.shape().dims().iter().copied())
+    }
+
+    /// Summed over the other labels.
+    fn keep(self, needs: impl Fn(char) -> bool) -> Result<Self> {
+        let axes: Vec<usize> = (0..self.labels.len()).filter(|axis| !needs(self.labels[*axis])).collect();
+        if axes.is_empty() {
+            return Ok(self);
+        }
+        let labels: Vec<char> = self.labels.iter().copied().filter(|label| needs(*label)).collect();
+        let tensor = build::reduce(Reduction::Sum, &self.tensor, &axes, labels.is_empty())?;
+        let tensor = if labels.is_empty() { build::reshape(&tensor, Shape::try_new([1u64])?) } else { tensor };
+        Ok(Self { tensor, labels })
+    }
+
+    /// With the labels in this order.
+    fn arrange(self, labels: &[char]) -> Result<Self> {
+        if self.labels == labels {
+            return Ok(self);
+        }
+        let axes = labels.iter().filter_map(|label| self.labels.iter().position(|other| other == label));
+        let tensor = build::transpose(&self.tensor, &axes.collect::<Vec<usize>>())?;
+        Ok(Self { tensor, labels: labels.to_vec() })
+    }
+}
+
+fn malformed(format: &str) -> Error {
+    let state = State::from(format);
+    Error::bad_request(format!("the format of einsum is a text such as ij,jk->ik, not {}", show(&state)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compiler::tensor::sample::{A, S, check, refuse};
+
+    const B: &str = "D(I32,[3,2])[1,0,0,1,1,1]";
+    const V: &str = "D(I32,[3])[1,0,2]";
+
+    fn of(format: &str, tensors: &str) -> String {
+        let tensors = format!(r#""format":"{format}","tensors":{tensors}"#);
+        format!("a = {A}; b = {B}; v = {V}; s = {S}; r = ~tensor/einsum {{{tensors}}}")
+    }
+
+    #[test]
+    fn one_tensor() {
+        check(&of("ij->ji", r#"["$a"]"#), "D(I32,[3,2])[1,4,2,5,3,6]");
+        check(&of("ij->i", r#"["$a"]"#), "D(I32,[2])[6,15]");
+        check(&of("ij->", r#"["$a"]"#), "21");
+        check(&of("ij -> ij", r#"["$a"]"#), A);
+    }
+
+    #[test]
+    fn two_tensors() {
+        check(&of("ij,jk->ik", r#"["$a","$b"]"#), "D(I32,[2,2])[4,5,10,11]");
+        check(&of("ij,jk->ki", r#"["$a","$b"]"#), "D(I32,[2,2])[4,10,5,11]");
+        check(&of("ij,j->i", r#"["$a","$v"]"#), "D(I32,[2])[7,16]");
+        check(&of("ij,j->ij", r#"["$a","$v"]"#), "D(I32,[2,3])[1,0,6,4,0,12]");
+        check(&of("i,j->ij", r#"["$v","$v"]"#), "D(I32,[3,3])[1,0,2,0,0,0,2,0,4]");
+        check(&of("j,j->", r#"["$v","$v"]"#), "5");
+        check(&of("ij,kj->", r#"["$a","$a"]"#), "179");
+        check(&of("ij,ij->ij", r#"["$a","$s"]"#), "S(I32,[2,3])[[[0,1],10],[[1,2],-42]]");
+        check(&of("ij,kl->", r#"["$a","$b"]"#), "84");
+    }
+
+    #[test]
+    fn many_tensors() {
+        check(&of("ij,jk,kl->il", r#"["$a","$b","$a"]"#), "D(I32,[2,3])[24,33,42,54,75,96]");
+        check(&of("ij,j,j->i", r#"["$a","$v","$v"]"#), "D(I32,[2])[13,28]");
+    }
+
+    #[test]
+    fn formats_are_checked() {
+        refuse(&of("ij", r#"["$a"]"#), r#"the format of einsum is a text such as ij,jk->ik, not "ij""#);
+        refuse(&of("ij,jk->ik", r#"["$a"]"#), "the format is for 2 tensors, not 1");
+        refuse(&of("i->i", r#"["$a"]"#), "the labels i do not fit a tensor of shape [2, 3]");
+        refuse(&of("ii->i", r#"["$a"]"#), r#"the label i is there twice in ii of the format "ii->i""#);
+        refuse(&of("i2->i", r#"["$a"]"#), r#"'2' is no label of an axis in the format "i2->i""#);
+        refuse(&of("ij,ij->ij", r#"["$a","$b"]"#), "the label i is of dimension 2, and of 3");
+        refuse(&of("ij->k", r#"["$a"]"#), "the label k of the result is of no tensor");
+        let tensors: Vec<&str> = vec![r#""$v""#; 17];
+        let format = ["i"; 17].join(",") + "->i";
+        refuse(&of(&format, &format!("[{}]", tensors.join(","))), "einsum is of at most 16 tensors, not 17");
+        refuse("r = ~tensor/einsum {\"format\":1,\"tensors\":[]}", "expected a text such as ij,jk->ik as format of einsum, found 1");
+    }
+}
