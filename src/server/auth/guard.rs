@@ -109,32 +109,19 @@ impl Access for Calls {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use futures::executor::block_on;
 
     use super::*;
+    use crate::env::ManualClock;
     use crate::error::Kind;
     use crate::server::auth::sample::{KnownKeys, NOW, actor, chain, draft, txn};
     use crate::value::Link;
 
-    #[derive(Debug)]
-    struct Stopped;
-
-    impl Clock for Stopped {
-        fn now(&self) -> Instant {
-            Instant::now()
-        }
-
-        fn unix_nanos(&self) -> u64 {
-            NOW * 1_000_000_000
-        }
-    }
-
     fn auth(owner: Option<&str>) -> Auth {
         let owner: Option<Link> = owner.map(|owner| owner.parse().unwrap());
         let policy = Policy::new(owner.as_ref(), None, |link| link.authority().is_none());
-        Auth::new(policy, Arc::new(actor(1)), Box::new(KnownKeys::default()), Arc::new(Stopped))
+        let clock = Arc::new(ManualClock::at(NOW * 1_000_000_000));
+        Auth::new(policy, Arc::new(actor(1)), Box::new(KnownKeys::default()), clock)
     }
 
     fn admit(auth: &Auth, token: Option<&Chain>, verb: Verb, path: &str, names_txn: bool) -> Result<Permit> {
