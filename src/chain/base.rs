@@ -116,6 +116,11 @@ impl Base {
         self.cutoff.as_ref().map(|cutoff| cutoff.txn)
     }
 
+    /// The subject as it was then.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
     /// Writes the rows of the base to a table.
     ///
     /// # Errors
@@ -152,6 +157,17 @@ impl Base {
             Some(cutoff) => txn.put(&self.state, &cutoff.row()).await,
             None => Ok(()),
         }
+    }
+
+    /// Notes that the base was changed.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`]; `Internal` if there is no base yet.
+    pub async fn note_changed(&self, txn: &Transaction) -> Result<()> {
+        let row = txn.get(&self.state, &[state_key()]).await?;
+        let row = row.ok_or_else(|| Error::internal("nothing was deleted yet that a base is of"))?;
+        let cutoff = Cutoff { base: self.hash(txn).await?, ..Cutoff::of_row(&row)? };
+        txn.put(&self.state, &cutoff.row()).await
     }
 
     async fn hash(&self, txn: &Transaction) -> Result<Hash> {

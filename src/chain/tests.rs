@@ -296,3 +296,50 @@ fn old_records_are_replaced_by_what_they_are_reduced_to() {
         assert_eq!(all_counts().await, [vec![(31.0, 1)], vec![], vec![(0.0, 4)]]);
     });
 }
+
+/// What an op returns that makes one row of a window, whose key is the second at which it starts.
+fn merged(due: &Due) -> Summary {
+    let tuple = |cells: Vec<State>| State::from(Tuple::try_new(cells).unwrap());
+    let (start, count) = (due.args(10.0)[1].clone(), due.items.items().len());
+    let row = tuple(vec![tuple(vec![start]), tuple(vec!["all".into(), count.to_string().into()])]);
+    due.summary(&"/merge", &tuple(vec![row])).unwrap()
+}
+
+#[test]
+fn a_reduction_can_change_the_subject() {
+    let levels = vec![Level { window: 1.0, keep: Some(10.0) }, Level { window: 10.0, keep: None }];
+    let policy = Reduce { op: "merge".into(), levels, apply: true };
+    block_on(async {
+        let chain = Chain::new(Kind::Reduce(policy)).await;
+        let reduce = async |second: u64| {
+            let txn = chain.begin(second);
+            let blocks = chain.blocks(&txn).await;
+            let levels = Levels::open(&blocks).await.unwrap().unwrap();
+            let windows = levels.take(0).await.unwrap().windows;
+            levels.add(1, windows.iter().map(merged).collect()).await.unwrap();
+            txn.commit().await.unwrap();
+            chain.verify().await;
+            all(&chain.begin(99), &chain.subject).await
+        };
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(5, 5, "bob", "b").await;
+        chain.put(12, 12, "ann", "c").await;
+        // This row is newer than what is reduced first.
+        chain.put(13, 5, "bob", "d").await;
+        assert_eq!(reduce(20).await, [row(0, "all", "2"), row(5, "bob", "d"), row(12, "ann", "c")]);
+        assert_eq!(reduce(30).await, [row(0, "all", "2"), row(10, "all", "2")]);
+        // What comes late goes to its window, with the row that is there.
+        chain.put(3, 3, "cid", "e").await;
+        chain.put(4, 4, "cid", "f").await;
+        assert_eq!(reduce(31).await, [row(0, "all", "3"), row(10, "all", "2")]);
+
+        // What is no row of the subject is refused.
+        chain.put(32, 32, "dan", "g").await;
+        let txn = chain.begin(60);
+        let blocks = chain.blocks(&txn).await;
+        let levels = Levels::open(&blocks).await.unwrap().unwrap();
+        let windows = levels.take(0).await.unwrap().windows;
+        let error = levels.add(1, windows.iter().map(counted).collect()).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::BadRequest && error.message().starts_with("what merge returns"), "{error}");
+    });
+}

@@ -46,6 +46,7 @@ ACCEPTED = {
     "compliant by a column": ("compliant", {"owner": "sku"}),
     "compliant by the token": ("compliant", {"owner": "token", "purge_subject": False}),
     "reduce": ("reduce", {"reduce": "pass", "levels": LEVELS}),
+    "reduce, with the subject": ("reduce", {"reduce": "pass", "levels": LEVELS, "apply": True}),
 }
 
 
@@ -86,12 +87,6 @@ REFUSED = {
 def test_faulty_options(host, attributes):
     with pytest.raises(tc.error.BadRequest):
         service(host, attributes)
-
-
-def test_the_subject_is_not_reduced_yet(host):
-    options = {"reduce": "pass", "levels": LEVELS, "apply": True}
-    with pytest.raises(tc.error.NotImplemented):
-        service(host, {"t": chain("reduce", TABLE, options), "pass": PASS})
 
 
 # --- backup -----------------------------------------------------------------------------------------------------

@@ -135,6 +135,62 @@ fn the_points_of_seconds_become_those_of_minutes() {
     assert_eq!(get(client, chain), subject);
 }
 
+/// An op that makes one row of a window: the second at which it starts, and the sum of its values.
+fn sum_of_rows() -> Value {
+    json!({"/state/scalar/op/post": [
+        ["add", {"/state/scalar/op/post": [["_return", {"sum": {"$sum/add": [{"$item/2/0": []}]}}]]}],
+        ["sums", {"$items/fold": {"item_name": "item", "value": {"sum": 0}, "op": {"$add": []}}}],
+        ["_return", [[[{"$start": []}], [{"$sums/sum": []}]]]],
+    ]})
+}
+
+/// An op that does one thing and then another.
+fn one_after_the_other(first: &Value, second: &Value) -> Value {
+    json!({"/state/scalar/op/post": [
+        ["first", first],
+        ["_return", {"/state/scalar/ref/after": [{"$first": []}, second]}],
+    ]})
+}
+
+#[test]
+fn a_reduction_replaces_the_rows_too_if_it_is_to() {
+    const POINTS: u64 = 180;
+    let host = start();
+    let client = &mut host.connect();
+    let table = json!({"/state/collection/table": [[[[["k", integer()]], [["v", integer()]]], []]]});
+    let options = json!({"reduce": "sum", "levels": [[1, 60], [60, null]], "apply": true});
+    let (put, reduce) = (json!({"$self/t": [[1], [1]]}), json!({"$self/t/chain/reduce": {}}));
+    let others = json!({
+        "sum": sum_of_rows(),
+        "put_and_reduce": one_after_the_other(&put, &reduce),
+        "reduce_and_put": one_after_the_other(&reduce, &put),
+    });
+    let chain = install(client, json!({"/state/chain/reduce": [table, options]}), others);
+    for second in 0..POINTS {
+        let now = START + second;
+        host.clock.set(now * NANOS);
+        call(client, "PUT", &format!("{chain}?key=%5B{now}%5D"), &json!([second]));
+    }
+    host.clock.advance(Duration::from_secs(1));
+
+    // What is recorded and what is not do not go together.
+    let version = chain.trim_end_matches("/t");
+    for method in ["put_and_reduce", "reduce_and_put"] {
+        let reply = client.send("POST", &format!("{version}/{method}"), &[], b"{}");
+        assert_eq!(reply.status, 400, "{method}: {}", reply.text());
+        assert!(reply.text().contains("is not in one transaction with writes"), "{}", reply.text());
+    }
+
+    call(client, "POST", &format!("{chain}/chain/reduce"), &json!({}));
+    let sum = |points: std::ops::Range<u64>| points.sum::<u64>();
+    let points = (83..POINTS).map(|second| json!([START + second, second]));
+    let minutes = [json!([START - 37, sum(0..23)]), json!([START + 23, sum(23..83)])];
+    let expected: Value = minutes.into_iter().chain(points).collect();
+    assert_eq!(*rows(&get(client, chain)), expected);
+    assert_eq!(get(client, &format!("{chain}/chain/verify")), json!(true));
+    assert_eq!(get(client, &format!("{chain}/chain/records/count")), json!(POINTS - 83));
+}
+
 /// Waits until no file of a host has any of the markers.
 #[track_caller]
 fn wait_for_erasure(host: &ManualHost) {

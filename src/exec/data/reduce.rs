@@ -76,7 +76,7 @@ impl Worker<'_> {
     /// which has the op that reduces.
     ///
     /// # Errors
-    /// `BadRequest` if there are parameters.
+    /// `BadRequest` if there are parameters, or if it changes what the transaction has written to.
     pub(super) fn reduction(
         &self,
         definition: &Definition,
@@ -95,6 +95,9 @@ impl Worker<'_> {
         let Some(Member::Attribute(Attribute::State(State::Op(op)))) = definition.members.get(&policy.op) else {
             return Err(Error::internal(format!("the op {} that reduces is lost", policy.op)));
         };
+        if policy.apply {
+            self.session.chains.reduce(subject)?;
+        }
         let object = Object::Cluster(definition.link.clone());
         let context = Map::try_new([(Id::from(Id::SELF), object.into())])?;
         let op = Callee { op: Arc::clone(op), context: Some(context) };
