@@ -40,7 +40,7 @@ impl Blocks<'_> {
             }
             turns.end().await;
         }
-        base.note_changed(self.txn).await
+        self.note_changed().await
     }
 
     /// Replaces in the base what a window was of, and notes the keys of what was there and what is.

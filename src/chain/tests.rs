@@ -12,11 +12,12 @@ use super::record;
 use super::reduce::{Due, Levels, Summary, Taken};
 use super::replay::replay;
 use super::rows::{self, Rows, numbers, table, texts};
-use super::{ChainDef, Kind, Subject};
+use super::{ChainDef, Kind, Subject, base, block};
 use crate::error::Kind as ErrorKind;
 use crate::storage::codec::KeyRange;
 use crate::storage::{Store, StoreConfig, Transaction};
 use crate::txn::TxnId;
+use crate::value::hash_collection::CollectionHasher;
 use crate::value::number::cast::to_f64;
 use crate::value::{State, Table, Tuple, Value};
 
@@ -137,6 +138,66 @@ fn old_blocks_are_replaced_by_what_they_made() {
         let txn = chain.begin(21);
         assert_eq!(chain.blocks(&txn).await.ends().await.unwrap(), (None, Some(id(6))));
         chain.put(22, 3, "cid", "d").await;
+        chain.verify().await;
+    });
+}
+
+/// A table of a chain with its only row, or the first.
+async fn first_row(txn: &Transaction, path: &str) -> (Arc<Table>, Vec<State>) {
+    let table = txn.table(path).await.unwrap().unwrap();
+    let row = all(txn, &table).await.swap_remove(0);
+    (table, row)
+}
+
+#[test]
+fn the_first_block_that_is_left_names_what_took_the_place_of_the_others() {
+    let backup = Backup { max_age: 10.0, block_age: 1.0 };
+    block_on(async {
+        let chain = Chain::new(Kind::Backup(backup)).await;
+        let subject = &*chain.subject.name;
+        chain.put(1, 1, "ann", "a").await;
+        for second in [5, 13] {
+            let txn = chain.begin(second);
+            chain.blocks(&txn).await.compact(&backup, nanos(second), None).await.unwrap();
+            txn.commit().await.unwrap();
+            chain.put(second, second, "bob", "b").await;
+        }
+        // Block 0 is deleted, block 1 is closed, and so is block 2 now.
+        let txn = chain.begin(14);
+        chain.blocks(&txn).await.close(nanos(14)).await.unwrap();
+        txn.commit().await.unwrap();
+        chain.verify().await;
+        let txn = chain.begin(15);
+        let blocks = chain.blocks(&txn).await;
+        let (replaced, head) = (blocks.replaced().unwrap(), blocks.head().await.unwrap());
+        assert_eq!(blocks.span(1).await.unwrap().2, replaced.link());
+        assert_eq!(blocks.ordinals().await.unwrap(), 1..=3);
+
+        // A base that somebody has changed, with its hash.
+        let txn = chain.begin(16);
+        let (base, _) = first_row(&txn, &base::path(subject)).await;
+        let other = row(1, "eve", "x");
+        let mut hasher = CollectionHasher::new(&base.schema);
+        hasher.row(&other);
+        let (state, mut cutoff) = first_row(&txn, &base::state_path(subject)).await;
+        cutoff[5] = hex::encode(hasher.finish()).into();
+        txn.put(&base, &other).await.unwrap();
+        txn.put(&state, &cutoff).await.unwrap();
+        {
+            let blocks = chain.blocks(&txn).await;
+            let error = blocks.verify().await.unwrap_err();
+            assert!(error.message().starts_with("block 1: it does not follow"), "{error}");
+            assert_ne!(blocks.head().await.unwrap(), head);
+        }
+        drop(txn);
+        chain.verify().await;
+
+        // Earlier releases named the block itself.
+        let txn = chain.begin(17);
+        let (blocks, mut block) = first_row(&txn, &block::path(subject)).await;
+        block[3] = hex::encode(replaced.block).into();
+        txn.put(&blocks, &block).await.unwrap();
+        txn.commit().await.unwrap();
         chain.verify().await;
     });
 }

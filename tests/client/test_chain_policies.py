@@ -1,5 +1,8 @@
 """Options of chains, and what they are for: old blocks are deleted, purged or reduced. Hand-written definitions."""
 
+import base64
+import hashlib
+
 import pytest
 import tinychain as tc
 
@@ -117,6 +120,16 @@ def test_old_blocks_are_deleted(host):
         host.get(link + "/chain/blocks", tc.Int(0))
     with pytest.raises(tc.error.BadRequest):
         host.get(link + "/chain/at", first)
+
+    def is_linked():
+        """The first block that is left names the hash of the last one that was deleted and of what they led to."""
+
+        blocks = host.get(link + "/chain")["/state/chain/backup"][1]
+        base = host.get(link + "/chain/info")["base"]
+        parts = bytes.fromhex(base["block"]) + bytes.fromhex(base["hash"])
+        return blocks[0][0] == base64.b64encode(hashlib.sha256(parts).digest()).decode()
+
+    poll(is_linked, "unless another block is deleted in between, they are linked")
     # what they led to is kept, and the rest of the history goes on from there
     same(host.get(link), 3)
     same(host.get(link + "/chain/verify"), True)

@@ -309,7 +309,8 @@ impl Worker<'_> {
         Ok(Tuple::try_new(forms)?.into())
     }
 
-    /// `{"type", "hash", "blocks", "first", "last"}`.
+    /// `{"type", "policy", "hash", "blocks", "first", "last"}`, and if blocks were deleted `"base": {"block", "hash"}`: the
+    /// hashes of the last of them and of what took their place.
     async fn info(&self, chain: &ChainDef, subject: &Arc<Table>) -> Result<State> {
         let mut entries: Vec<(Id, State)> =
             vec![("type".into(), chain.kind.class().to_string().into()), ("policy".into(), chain.kind.options()?)];
@@ -320,6 +321,11 @@ impl Worker<'_> {
             entries.push(("hash".into(), hex::encode(blocks.head().await?).into()));
             entries.push(("blocks".into(), blocks.count().await?.into()));
             entries.extend([("first".into(), id(first)), ("last".into(), id(last))]);
+            if let Some(replaced) = blocks.replaced() {
+                let hashes = [("block", replaced.block), ("hash", replaced.base)];
+                let hashes = hashes.map(|(name, hash)| (Id::from(name), State::from(hex::encode(hash))));
+                entries.push(("base".into(), Map::try_new(hashes)?.into()));
+            }
         } else {
             let view = Collection::new(Arc::clone(subject));
             let hash = crate::value::hash_collection::hash_collection(&view, &self.read(&view, u64::MAX).await?);
