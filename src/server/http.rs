@@ -114,6 +114,12 @@ fn auth(config: &Config, actor: HostActor, gateway: &Arc<dyn Gateway>, clock: &A
 }
 
 impl Host {
+    /// What a request carries that the host makes by itself.
+    fn own_txn(&self) -> Txn {
+        let (id, deadline) = (self.mint.mint(&*self.clock), self.clock.now() + self.limits.request_ttl);
+        Txn { id, deadline, token: None, access: None, watch: None }
+    }
+
     /// Completes when requests in progress are to be abandoned.
     pub(super) async fn stopped(&self) {
         // The sender lives as long as the host, so this cannot fail before it is true.
@@ -203,7 +209,9 @@ impl Server {
     /// Answers requests until `stop` completes and those in progress are answered.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         resume(&self.host);
+        let reducing = tokio::spawn(reduce_chains(Arc::clone(&self.host)));
         accept(self.listener, &self.host, stop).await;
+        reducing.abort();
         tokio::join!(self.host.store.close(), self.exporter.close());
     }
 }
@@ -212,12 +220,15 @@ impl Server {
 fn resume(host: &Arc<Host>) {
     let host = Arc::clone(host);
     drop(tokio::spawn(async move {
-        let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
-        let txn = Txn { id, deadline, token: None, access: None, watch: None };
-        if let Err(error) = host.kernel.resume(&txn).await {
+        if let Err(error) = host.kernel.resume(&host.own_txn()).await {
             warn!(%error, "cannot look for what chains have to erase");
         }
     }));
+}
+
+/// Reduces chains as they become due.
+async fn reduce_chains(host: Arc<Host>) {
+    host.kernel.reduce_chains(|| host.own_txn()).await;
 }
 
 /// Opens the store in the data directory, and recovers what was committed before the host stopped.

@@ -231,10 +231,19 @@ def test_levels_above_each_other(spawn):
     host = spawn(port=process.port).client()
     host.put(link, None, 8)
 
+    def read():
+        return [host.get(link + "/chain/level", tc.Int(i)) for i in range(3)]
+
+    def unchanged():
+        """All levels, if the host has reduced none of them while they were read."""
+
+        levels = read()
+        return levels if levels == read() else None
+
     def reduced():
         counts = host.post(link + "/chain/reduce")["reduced"]
         assert len(counts) == 2
-        levels = [host.get(link + "/chain/level", tc.Int(i)) for i in range(3)]
+        levels = poll(unchanged, "the host reduces all the time")
         starts = [start for start, _ in levels[2]]
         assert starts == sorted(set(starts)) and all(start % 1 == 0 for start in starts)
         sums = [sum(value for _, pairs in level for _, value in pairs) for level in levels]
@@ -248,6 +257,27 @@ def test_levels_above_each_other(spawn):
         host.get(link + "/chain/level", tc.Int(3))
     with pytest.raises(tc.error.BadRequest):
         host.post(link + "/chain/reduce", {"level": 1})
+
+
+def test_old_values_are_reduced_though_nobody_asks(spawn):
+    """By the host that has written them, and by the next one."""
+
+    process = spawn()
+    host = process.client()
+    options = {"reduce": "total", "levels": [[0.25, 0.25], [0.5, None]]}
+    link = service(host, {"n": chain("reduce", 0, options), "total": SUM}) + "/n"
+
+    def total(value):
+        host.put(link, None, value)
+        poll(lambda: host.get(link + "/chain/level", tc.Int(0)) == [], "the values stay")
+        return sum(value for _, pairs in host.get(link + "/chain/level", tc.Int(1)) for _, value in pairs)
+
+    assert total(1) == 1
+    process.stop()
+    host = spawn(port=process.port).client()
+    assert total(2) == 3
+    same(host.get(link + "/chain/verify"), True)
+    assert "error" not in host.get(link + "/chain/info")
 
 
 def test_a_reduction_that_fails_changes_nothing(host):
@@ -266,6 +296,8 @@ def test_a_reduction_that_fails_changes_nothing(host):
             return error
 
     assert "/five" in str(poll(fails, "nothing is due"))
+    # the host tries that too, and says why it cannot
+    poll(lambda: "/five" in host.get(link + "/chain/info").get("error", ""), "the host does not say so")
     same(host.get(link + "/chain/level", tc.Int(0)), recorded)
     same(host.get(link + "/chain/level", tc.Int(1)), [])
     same(host.get(link + "/chain/verify"), True)

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::Worker;
 use super::cluster::unsupported;
+use super::reductions::Reductions;
 use super::upkeep::{Job, Upkeep};
 use crate::chain::block::{BLOCK_BYTES, Blocks, Open};
 use crate::chain::compliant::Author;
@@ -187,6 +188,11 @@ impl OpenBlocks {
         Ok(())
     }
 
+    /// The chains that an op is to reduce.
+    pub(in crate::exec) fn reductions(&self) -> &Reductions {
+        self.upkeep.reductions()
+    }
+
     /// Who does what is to be done.
     pub(super) fn upkeep(&self) -> &Arc<Upkeep> {
         &self.upkeep
@@ -310,7 +316,7 @@ impl Worker<'_> {
     }
 
     /// `{"type", "policy", "hash", "blocks", "first", "last"}`, and if blocks were deleted `"base": {"block", "hash"}`: the
-    /// hashes of the last of them and of what took their place.
+    /// hashes of the last of them and of what took their place; and `"error"` if the host could not reduce it lately.
     async fn info(&self, chain: &ChainDef, subject: &Arc<Table>) -> Result<State> {
         let mut entries: Vec<(Id, State)> =
             vec![("type".into(), chain.kind.class().to_string().into()), ("policy".into(), chain.kind.options()?)];
@@ -332,6 +338,9 @@ impl Worker<'_> {
             entries.push(("hash".into(), hash.as_str().into()));
             let none = || State::NONE;
             entries.extend([("blocks".into(), 0u64.into()), ("first".into(), none()), ("last".into(), none())]);
+        }
+        if let Some(error) = self.session.open_blocks.reductions().failure(&subject.name) {
+            entries.push(("error".into(), error.to_string().into()));
         }
         Ok(Map::try_new(entries)?.into())
     }

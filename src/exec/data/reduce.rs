@@ -1,6 +1,6 @@
 //! Reductions: what is asked of a ReduceChain, and what its loop ([`ReduceLoop`]) reads and writes.
 //!
-//! Only a request reduces a chain, not the host by itself: an op runs on the machine of a request.
+//! An op runs on the machine of a request, so the host makes one too for what it reduces by itself.
 
 use std::sync::Arc;
 
