@@ -149,7 +149,7 @@ fn btree(schema: &Schema, path: &str) -> Vec<Call> {
     let row = || Param::of_columns("row", &schema.columns);
     let prefix = || {
         let example = first(&row());
-        Param { name: "key".into(), schema: serde_json::json!({"type": "array"}), example, ..row() }
+        Param { name: "key".into(), schema: json!({"type": "array"}), example, ..row() }
     };
     let call = |verb, summary| Call::new(verb, path.to_string(), summary);
     vec![
