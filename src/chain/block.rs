@@ -10,8 +10,9 @@
 //! - of a block: of the hash of the block before it, and of the hash of the hashes of its transactions, in the order of
 //!   their commits.
 //!
-//! All of them are SHA-256, and the hash before the first block is zero. Where the first blocks were deleted, the hash
-//! before those that are left is that of the last of them.
+//! All of them are SHA-256, and the hash before the first block is zero. Where the first blocks were deleted, the next one
+//! is still made of the hash of the last of them, but names another in its place, the *link*: the hash of that and of
+//! what took the place of these blocks (`base.rs`). So that cannot be changed either, and no other block changes with it.
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub struct Block {
     /// The first and the last commit that is in it.
     pub first: u64,
     pub last: u64,
-    /// The hash of the block before it.
+    /// The hash of the block before it, or the link if that was deleted.
     pub previous: Hash,
     pub hash: Hash,
 }
@@ -51,8 +52,10 @@ pub(super) struct Start {
     pub ordinal: u64,
     /// The first commit that can be in it.
     pub first: u64,
-    /// The hash of the block before it.
+    /// The hash of the block before it, which its own is made of.
     pub previous: Hash,
+    /// What it names as that: the same, or the link if the block before it was deleted.
+    pub link: Hash,
 }
 
 /// What is known of the open block.
@@ -90,17 +93,18 @@ impl Block {
         })
     }
 
-    /// Where it begins.
-    pub(super) fn start(&self) -> Start {
-        Start { ordinal: self.ordinal, first: self.first, previous: self.previous }
+    /// Whether it begins there. Earlier releases wrote no links.
+    pub(super) fn begins_at(&self, start: &Start) -> bool {
+        (self.ordinal, self.first) == (start.ordinal, start.first)
+            && [start.link, start.previous].contains(&self.previous)
     }
 
     /// Where the block after it begins.
     pub(super) fn end(&self) -> Start {
-        Start { ordinal: self.ordinal + 1, first: self.last + 1, previous: self.hash }
+        Start { ordinal: self.ordinal + 1, first: self.last + 1, previous: self.hash, link: self.hash }
     }
 
-    fn row(&self) -> Vec<State> {
+    pub(super) fn row(&self) -> Vec<State> {
         let numbers = [self.ordinal, self.first, self.last].map(State::from);
         let hashes = [self.previous, self.hash].map(|hash| State::from(hex::encode(hash)));
         numbers.into_iter().chain(hashes).collect()
@@ -192,8 +196,8 @@ impl<'a> Blocks<'a> {
         rows.next().await?.map(|row| Block::of_row(&row)).transpose()
     }
 
-    /// The commits that a block has records of, and the hash before it: those of a block that is closed, or of the open
-    /// one.
+    /// The commits that a block has records of, and the hash that it names as that of the block before it: those of a
+    /// block that is closed, or of the open one.
     ///
     /// # Errors
     /// `NotFound` if there is no such block.
@@ -204,7 +208,7 @@ impl<'a> Blocks<'a> {
         }
         let (kept, open) = (self.start().ordinal, self.open_block().await?);
         match open.ordinal == ordinal {
-            true => Ok((open.first, u64::MAX, open.previous)),
+            true => Ok((open.first, u64::MAX, open.link)),
             false => {
                 let known = format!("the first is {kept}, the last is {}", open.ordinal);
                 Err(Error::not_found(format!("there is no block {ordinal} ({known})")))
@@ -312,9 +316,9 @@ impl<'a> Blocks<'a> {
 
     /// Writes a block. Returns where the next one begins.
     async fn put_block(&self, start: Start, part: Part) -> Result<Start> {
-        let Start { ordinal, first, previous } = start;
+        let Start { ordinal, first, previous, link } = start;
         let last = part.last.ok_or_else(|| Error::internal("a block without records"))?;
-        let block = Block { ordinal, first, last, previous, hash: part.hasher.finish(&previous) };
+        let block = Block { ordinal, first, last, previous: link, hash: part.hasher.finish(&previous) };
         self.txn.put(&self.blocks, &block.row()).await?;
         Ok(block.end())
     }
@@ -331,13 +335,42 @@ impl<'a> Blocks<'a> {
         Ok(hasher.finish(previous))
     }
 
-    /// The hash of the chain: that of the open block.
+    /// The hash of the chain: that of the open block; if blocks were deleted, that of the link and of the open block.
     ///
     /// # Errors
     /// As [`Transaction::scan`].
     pub async fn head(&self) -> Result<Hash> {
         let Start { first, previous, .. } = self.open_block().await?;
-        self.hash(first, u64::MAX, &previous).await
+        let open = self.hash(first, u64::MAX, &previous).await?;
+        Ok(self.replaced().map_or(open, |replaced| Replaced::pair(&replaced.link(), &open)))
+    }
+
+    /// What stands for the blocks that were deleted; nothing if none were.
+    pub fn replaced(&self) -> Option<Replaced> {
+        self.base.as_ref().and_then(Base::replaced)
+    }
+}
+
+/// What stands for blocks that were deleted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replaced {
+    /// The hash of the last of them.
+    pub block: Hash,
+    /// The hash of what took their place.
+    pub base: Hash,
+}
+
+impl Replaced {
+    /// The link: what the next block names as the hash of the block before it.
+    pub fn link(&self) -> Hash {
+        Self::pair(&self.block, &self.base)
+    }
+
+    fn pair(first: &Hash, second: &Hash) -> Hash {
+        let mut hasher = Sha256::new();
+        hasher.update(first);
+        hasher.update(second);
+        hasher.finalize().into()
     }
 }
 

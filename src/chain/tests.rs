@@ -12,11 +12,12 @@ use super::record;
 use super::reduce::{Due, Levels, Summary, Taken};
 use super::replay::replay;
 use super::rows::{self, Rows, numbers, table, texts};
-use super::{ChainDef, Kind, Subject};
+use super::{ChainDef, Kind, Subject, base, block};
 use crate::error::Kind as ErrorKind;
 use crate::storage::codec::KeyRange;
 use crate::storage::{Store, StoreConfig, Transaction};
 use crate::txn::TxnId;
+use crate::value::hash_collection::CollectionHasher;
 use crate::value::number::cast::to_f64;
 use crate::value::{State, Table, Tuple, Value};
 
@@ -137,6 +138,66 @@ fn old_blocks_are_replaced_by_what_they_made() {
         let txn = chain.begin(21);
         assert_eq!(chain.blocks(&txn).await.ends().await.unwrap(), (None, Some(id(6))));
         chain.put(22, 3, "cid", "d").await;
+        chain.verify().await;
+    });
+}
+
+/// A table of a chain with its only row, or the first.
+async fn first_row(txn: &Transaction, path: &str) -> (Arc<Table>, Vec<State>) {
+    let table = txn.table(path).await.unwrap().unwrap();
+    let row = all(txn, &table).await.swap_remove(0);
+    (table, row)
+}
+
+#[test]
+fn the_first_block_that_is_left_names_what_took_the_place_of_the_others() {
+    let backup = Backup { max_age: 10.0, block_age: 1.0 };
+    block_on(async {
+        let chain = Chain::new(Kind::Backup(backup)).await;
+        let subject = &*chain.subject.name;
+        chain.put(1, 1, "ann", "a").await;
+        for second in [5, 13] {
+            let txn = chain.begin(second);
+            chain.blocks(&txn).await.compact(&backup, nanos(second), None).await.unwrap();
+            txn.commit().await.unwrap();
+            chain.put(second, second, "bob", "b").await;
+        }
+        // Block 0 is deleted, block 1 is closed, and so is block 2 now.
+        let txn = chain.begin(14);
+        chain.blocks(&txn).await.close(nanos(14)).await.unwrap();
+        txn.commit().await.unwrap();
+        chain.verify().await;
+        let txn = chain.begin(15);
+        let blocks = chain.blocks(&txn).await;
+        let (replaced, head) = (blocks.replaced().unwrap(), blocks.head().await.unwrap());
+        assert_eq!(blocks.span(1).await.unwrap().2, replaced.link());
+        assert_eq!(blocks.ordinals().await.unwrap(), 1..=3);
+
+        // A base that somebody has changed, with its hash.
+        let txn = chain.begin(16);
+        let (base, _) = first_row(&txn, &base::path(subject)).await;
+        let other = row(1, "eve", "x");
+        let mut hasher = CollectionHasher::new(&base.schema);
+        hasher.row(&other);
+        let (state, mut cutoff) = first_row(&txn, &base::state_path(subject)).await;
+        cutoff[5] = hex::encode(hasher.finish()).into();
+        txn.put(&base, &other).await.unwrap();
+        txn.put(&state, &cutoff).await.unwrap();
+        {
+            let blocks = chain.blocks(&txn).await;
+            let error = blocks.verify().await.unwrap_err();
+            assert!(error.message().starts_with("block 1: it does not follow"), "{error}");
+            assert_ne!(blocks.head().await.unwrap(), head);
+        }
+        drop(txn);
+        chain.verify().await;
+
+        // Earlier releases named the block itself.
+        let txn = chain.begin(17);
+        let (blocks, mut block) = first_row(&txn, &block::path(subject)).await;
+        block[3] = hex::encode(replaced.block).into();
+        txn.put(&blocks, &block).await.unwrap();
+        txn.commit().await.unwrap();
         chain.verify().await;
     });
 }
@@ -294,5 +355,52 @@ fn old_records_are_replaced_by_what_they_are_reduced_to() {
         assert_eq!(reduce(1, 200).await, 2);
         assert_eq!(reduce(2, 999).await, 0);
         assert_eq!(all_counts().await, [vec![(31.0, 1)], vec![], vec![(0.0, 4)]]);
+    });
+}
+
+/// What an op returns that makes one row of a window, whose key is the second at which it starts.
+fn merged(due: &Due) -> Summary {
+    let tuple = |cells: Vec<State>| State::from(Tuple::try_new(cells).unwrap());
+    let (start, count) = (due.args(10.0)[1].clone(), due.items.items().len());
+    let row = tuple(vec![tuple(vec![start]), tuple(vec!["all".into(), count.to_string().into()])]);
+    due.summary(&"/merge", &tuple(vec![row])).unwrap()
+}
+
+#[test]
+fn a_reduction_can_change_the_subject() {
+    let levels = vec![Level { window: 1.0, keep: Some(10.0) }, Level { window: 10.0, keep: None }];
+    let policy = Reduce { op: "merge".into(), levels, apply: true };
+    block_on(async {
+        let chain = Chain::new(Kind::Reduce(policy)).await;
+        let reduce = async |second: u64| {
+            let txn = chain.begin(second);
+            let blocks = chain.blocks(&txn).await;
+            let levels = Levels::open(&blocks).await.unwrap().unwrap();
+            let windows = levels.take(0).await.unwrap().windows;
+            levels.add(1, windows.iter().map(merged).collect()).await.unwrap();
+            txn.commit().await.unwrap();
+            chain.verify().await;
+            all(&chain.begin(99), &chain.subject).await
+        };
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(5, 5, "bob", "b").await;
+        chain.put(12, 12, "ann", "c").await;
+        // This row is newer than what is reduced first.
+        chain.put(13, 5, "bob", "d").await;
+        assert_eq!(reduce(20).await, [row(0, "all", "2"), row(5, "bob", "d"), row(12, "ann", "c")]);
+        assert_eq!(reduce(30).await, [row(0, "all", "2"), row(10, "all", "2")]);
+        // What comes late goes to its window, with the row that is there.
+        chain.put(3, 3, "cid", "e").await;
+        chain.put(4, 4, "cid", "f").await;
+        assert_eq!(reduce(31).await, [row(0, "all", "3"), row(10, "all", "2")]);
+
+        // What is no row of the subject is refused.
+        chain.put(32, 32, "dan", "g").await;
+        let txn = chain.begin(60);
+        let blocks = chain.blocks(&txn).await;
+        let levels = Levels::open(&blocks).await.unwrap().unwrap();
+        let windows = levels.take(0).await.unwrap().windows;
+        let error = levels.add(1, windows.iter().map(counted).collect()).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::BadRequest && error.message().starts_with("what merge returns"), "{error}");
     });
 }

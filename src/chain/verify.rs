@@ -21,10 +21,10 @@ impl Blocks<'_> {
         let mut end = self.start();
         for block in self.closed().await? {
             let fault = |what: &str| Error::internal(format!("block {}: {what}", block.ordinal));
-            if block.start() != end {
-                return Err(fault("it does not follow the block before it"));
+            if !block.begins_at(&end) {
+                return Err(fault("it does not follow the block before it, or what took the place of that"));
             }
-            let read = self.hash(block.first, block.last, &block.previous).await;
+            let read = self.hash(block.first, block.last, &end.previous).await;
             if read.map_err(|error| fault(error.message()))? != block.hash {
                 return Err(fault("its records are not those that it was closed with"));
             }

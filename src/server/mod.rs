@@ -46,4 +46,4 @@ mod store_metrics;
 mod watch;
 
 pub use config::{Command, CommandLine, Config};
-pub use http::{ServeError, serve};
+pub use http::{ServeError, Server, serve};

@@ -8,10 +8,11 @@ use tracing::{debug, warn};
 
 use super::Worker;
 use super::cluster::unsupported;
+use super::reductions::Reductions;
 use super::upkeep::{Job, Upkeep};
 use crate::chain::block::{BLOCK_BYTES, Blocks, Open};
 use crate::chain::compliant::Author;
-use crate::chain::record::{self, value_key, value_row};
+use crate::chain::record::{self, cast_value, value_key, value_row};
 use crate::chain::replay::replay;
 use crate::chain::{ChainDef, Kind, Subject};
 use crate::compiler::methods::Shape;
@@ -22,7 +23,7 @@ use crate::exec::unit::Site;
 use crate::storage::Transaction;
 use crate::txn::TxnId;
 use crate::value::collection::{Bound, Condition, View};
-use crate::value::{Collection, Id, Link, Map, Object, State, Table, Tuple, Value, cast};
+use crate::value::{Collection, Id, Link, Map, Object, State, Table, Tuple, Value};
 
 /// The segment below which a chain itself is found, rather than what it records.
 pub(super) const CHAIN: &str = "chain";
@@ -35,8 +36,18 @@ pub(super) struct Tracked(Mutex<BTreeMap<Arc<str>, Tracking>>);
 struct Tracking {
     subject: Arc<Table>,
     chain: Arc<ChainDef>,
+    usage: Usage,
     /// The users whose rows were purged.
     purged: Vec<State>,
+}
+
+/// What a transaction has done to the subject of a chain so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Usage {
+    Read,
+    Written,
+    /// It was changed by a reduction, which is not recorded.
+    Reduced,
 }
 
 impl Tracked {
@@ -49,8 +60,40 @@ impl Tracked {
     pub fn track(&self, subject: &Arc<Table>, chain: &Arc<ChainDef>) {
         let mut tracked = self.0.lock();
         if tracked.get(&subject.name).is_none_or(|tracking| tracking.subject != *subject) {
-            let tracking = Tracking { subject: Arc::clone(subject), chain: Arc::clone(chain), purged: vec![] };
-            tracked.insert(Arc::clone(&subject.name), tracking);
+            let (subject, chain, usage) = (Arc::clone(subject), Arc::clone(chain), Usage::Read);
+            tracked.insert(Arc::clone(&subject.name), Tracking { subject, chain, usage, purged: vec![] });
+        }
+    }
+
+    /// Notes that a transaction writes to a table, which may be the subject of a chain.
+    ///
+    /// # Errors
+    /// `BadRequest` if a reduction has changed it.
+    pub fn write(&self, table: &Table) -> Result<()> {
+        self.advance(table, Usage::Written)
+    }
+
+    /// Notes that a reduction changes the subject of a chain.
+    ///
+    /// # Errors
+    /// `BadRequest` if the transaction has written to it.
+    pub fn reduce(&self, subject: &Table) -> Result<()> {
+        self.advance(subject, Usage::Reduced)
+    }
+
+    /// One transaction does not do both: nobody could tell what is to be recorded.
+    fn advance(&self, table: &Table, next: Usage) -> Result<()> {
+        match self.0.lock().get_mut(&table.name) {
+            Some(tracking) if tracking.usage == Usage::Read || tracking.usage == next => {
+                tracking.usage = next;
+                Ok(())
+            }
+            Some(_) => {
+                let name = &table.name;
+                let message = format!("a reduction changes {name}, and so is not in one transaction with writes to it");
+                Err(Error::bad_request(message))
+            }
+            None => Ok(()),
         }
     }
 
@@ -69,9 +112,9 @@ impl Tracked {
     pub async fn append(&self, txn: &Transaction, actor: Option<&State>) -> Result<Vec<Grown>> {
         let tracked: Vec<_> = self.0.lock().values().cloned().collect();
         let mut grown = Vec::new();
-        for Tracking { subject, chain, purged } in tracked {
-            // What was dropped with its service has no chain.
-            if txn.table(&subject.name).await?.as_ref() != Some(&subject) {
+        for Tracking { subject, chain, usage, purged } in tracked {
+            // What a reduction has changed is in the base; what was dropped with its service has no chain.
+            if usage == Usage::Reduced || txn.table(&subject.name).await?.as_ref() != Some(&subject) {
                 continue;
             }
             let bytes = record::append(txn, &subject, &chain, Author { actor, purged: &purged }).await?;
@@ -145,6 +188,11 @@ impl OpenBlocks {
         Ok(())
     }
 
+    /// The chains that an op is to reduce.
+    pub(in crate::exec) fn reductions(&self) -> &Reductions {
+        self.upkeep.reductions()
+    }
+
     /// Who does what is to be done.
     pub(super) fn upkeep(&self) -> &Arc<Upkeep> {
         &self.upkeep
@@ -206,18 +254,7 @@ impl Worker<'_> {
     /// Sets the value that a table holds, which keeps the class that it had at first.
     async fn set(&self, table: &Table, initial: &State, value: &State) -> Result<()> {
         self.check_write(table)?;
-        let value = match initial {
-            State::Value(Value::None) => value.clone(),
-            initial => cast::cast(value, initial.class())?,
-        };
-        if !value.is_value() {
-            return Err(Error::bad_request(format!(
-                "{} is a value, and cannot become a {}",
-                table.name,
-                value.class()
-            )));
-        }
-        self.txn().put(table, &value_row(value)).await
+        self.txn().put(table, &value_row(cast_value(initial, value)?)).await
     }
 
     /// The chain itself.
@@ -278,7 +315,8 @@ impl Worker<'_> {
         Ok(Tuple::try_new(forms)?.into())
     }
 
-    /// `{"type", "hash", "blocks", "first", "last"}`.
+    /// `{"type", "policy", "hash", "blocks", "first", "last"}`, and if blocks were deleted `"base": {"block", "hash"}`: the
+    /// hashes of the last of them and of what took their place; and `"error"` if the host could not reduce it lately.
     async fn info(&self, chain: &ChainDef, subject: &Arc<Table>) -> Result<State> {
         let mut entries: Vec<(Id, State)> =
             vec![("type".into(), chain.kind.class().to_string().into()), ("policy".into(), chain.kind.options()?)];
@@ -289,12 +327,20 @@ impl Worker<'_> {
             entries.push(("hash".into(), hex::encode(blocks.head().await?).into()));
             entries.push(("blocks".into(), blocks.count().await?.into()));
             entries.extend([("first".into(), id(first)), ("last".into(), id(last))]);
+            if let Some(replaced) = blocks.replaced() {
+                let hashes = [("block", replaced.block), ("hash", replaced.base)];
+                let hashes = hashes.map(|(name, hash)| (Id::from(name), State::from(hex::encode(hash))));
+                entries.push(("base".into(), Map::try_new(hashes)?.into()));
+            }
         } else {
             let view = Collection::new(Arc::clone(subject));
             let hash = crate::value::hash_collection::hash_collection(&view, &self.read(&view, u64::MAX).await?);
             entries.push(("hash".into(), hash.as_str().into()));
             let none = || State::NONE;
             entries.extend([("blocks".into(), 0u64.into()), ("first".into(), none()), ("last".into(), none())]);
+        }
+        if let Some(error) = self.session.open_blocks.reductions().failure(&subject.name) {
+            entries.push(("error".into(), error.to_string().into()));
         }
         Ok(Map::try_new(entries)?.into())
     }

@@ -2,8 +2,9 @@
 //!
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
-//! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
-//! [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
+//! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them and
+//! [`reductions`] for when, and [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do;
+//! [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
 //! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
@@ -14,6 +15,7 @@ mod policy;
 mod read;
 mod reader;
 mod reduce;
+mod reductions;
 mod trust;
 mod upkeep;
 mod write;
@@ -29,6 +31,7 @@ pub(super) use chain::OpenBlocks;
 use chain::Tracked;
 pub(super) use reader::{Reader, Received};
 pub(super) use reduce::Reducer;
+pub(super) use reductions::reduce_link;
 use upkeep::Job;
 
 use super::call::{Caller, Invocation};

@@ -31,7 +31,7 @@ impl Session {
             )));
         }
         self.track(table, &chain);
-        Ok(())
+        self.chains.write(table)
     }
 
     /// The chain that records what is written to the table at a path.
@@ -58,9 +58,11 @@ impl Worker<'_> {
     /// Checks that a table may be written here.
     ///
     /// # Errors
-    /// `MethodNotAllowed` for what a chain keeps; as [`Worker::check_lasting`].
+    /// `MethodNotAllowed` for what a chain keeps; `BadRequest` for what a reduction has changed; as
+    /// [`Worker::check_lasting`].
     pub(super) fn check_write(&self, table: &Table) -> Result<()> {
         check_writable(table)?;
+        self.session.chains.write(table)?;
         if table.rows.is_ephemeral() { Ok(()) } else { self.check_lasting() }
     }
 

@@ -28,6 +28,7 @@ use tinychain::storage::StoreConfig;
 use tinychain::storage::log::Disk;
 
 use crate::lying_disk::{LyingDisk, Random};
+use crate::support::contains;
 
 /// What there may be in the folder of segments that nobody has put there.
 const STRANGERS: [&str; 3] =
@@ -107,6 +108,20 @@ impl Machine {
     /// What is in the object store.
     pub fn objects(&self) -> &dyn ObjectStore {
         &*self.objects
+    }
+
+    /// The files of the store that contain some bytes. What else is in its folders, a store does not know.
+    pub fn files_with(&self, bytes: &[u8]) -> Vec<String> {
+        let disk = &self.disk.disk;
+        let mut found = disk.list().unwrap_or_default();
+        found.retain(|name| disk.read(name).is_ok_and(|content| contains(&content, bytes)));
+        for (path, content) in block_on(contents(&self.objects.files)) {
+            let is_ours = matches!(path.extension(), Some("parquet" | "json"));
+            if is_ours && contains(&content, bytes) {
+                found.push(path.to_string());
+            }
+        }
+        found
     }
 
     /// Lets the power fail during an operation that changes something, after `count` more of them.
