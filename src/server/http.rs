@@ -177,14 +177,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Begins to do what was left undone when the host stopped. Nobody waits for that.
+/// Looks at what was left when the host stopped, and begins to do what was left undone. Nobody waits for that.
 fn resume(host: &Arc<Host>) {
     let host = Arc::clone(host);
     drop(tokio::spawn(async move {
         let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
         let txn = Txn { id, deadline, token: None, access: None, watch: None };
         if let Err(error) = host.kernel.resume(&txn).await {
-            warn!(%error, "cannot look for what chains have to erase");
+            warn!(%error, "cannot look at the chains, whether their histories are whole and what they have to erase");
         }
     }));
 }
