@@ -133,12 +133,7 @@ impl Base {
     /// # Errors
     /// As [`Transaction::scan`].
     pub async fn copy_to(&self, txn: &Transaction, table: &Table) -> Result<()> {
-        let (mut rows, mut turns) = (Rows::new(txn, &self.table, KeyRange::all()), Turns::default());
-        while let Some(row) = rows.next().await? {
-            txn.put(table, &row).await?;
-            turns.end().await;
-        }
-        Ok(())
+        rows::copy(txn, &self.table, table).await.map(|_| ())
     }
 
     /// Checks that the base is what it was when it was made.

@@ -20,6 +20,8 @@ use crate::value::{Class, Schema, State, Table, Tuple, Value, cast, hash};
 
 /// The columns that the records of every chain have before those of the row.
 const OWN: usize = 4;
+/// Those of them that say which commit of which transaction a record is of.
+pub(super) const COMMIT_AND_TXN: [usize; 2] = [0, 2];
 /// Bytes of the changes of one transaction to one subject.
 const CHANGES_BYTES_MAX: u64 = 256 << 20;
 

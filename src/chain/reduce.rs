@@ -343,10 +343,12 @@ impl<'a> Levels<'a> {
     async fn take_records(&self, before: u64, groups: &mut Groups) -> Result<()> {
         let (blocks, limit) = (self.blocks, TxnId { timestamp: before, nonce: 0 });
         blocks.close_before(limit).await?;
-        let mut end = None;
+        let (mut end, mut start) = (None, blocks.start());
         while !groups.is_full()
             && let Some((block, txn)) = blocks.first_before(limit).await?
         {
+            // What is wrong is kept as it is.
+            start = block.after(start)?;
             let mut records = blocks.read(block.first, block.last)?;
             while let Some(record) = records.next().await? {
                 let (key, value) = record.entry.parts(blocks.chain, blocks.schema())?;

@@ -8,6 +8,7 @@ use super::block::Blocks;
 use super::compliant::{Author, Held, Owners};
 use super::erasure::Erasure;
 use super::policy::{Backup, Compliant, Level, Owner, Reduce};
+use super::rebuild::Tally;
 use super::record;
 use super::reduce::{Due, Levels, Summary, Taken};
 use super::replay::replay;
@@ -119,7 +120,10 @@ fn old_blocks_are_replaced_by_what_they_made() {
         assert_eq!(blocks.ordinals().await.unwrap(), 1..=2);
         assert_eq!(blocks.form(0).await.unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(blocks.ends().await.unwrap(), (Some(id(6)), Some(id(6))));
-        assert_eq!(replay(&blocks, Some(id(1))).await.unwrap_err().kind(), ErrorKind::BadRequest);
+        for (second, expected) in [(1, "older than what the chain keeps"), (3, "no record of a transaction")] {
+            let error = replay(&blocks, Some(id(second))).await.unwrap_err();
+            assert!(error.kind() == ErrorKind::BadRequest && error.message().contains(expected), "{error}");
+        }
         let base = replay(&blocks, Some(id(2))).await.unwrap();
         assert_eq!(all(&txn, &base).await, [row(1, "ann", "a"), row(2, "bob", "b")]);
         let now = replay(&blocks, None).await.unwrap();
@@ -275,6 +279,145 @@ fn rows_may_outlive_their_records() {
         txn.commit().await.unwrap();
         let txn = chain.begin(5);
         assert!(chain.blocks(&txn).await.verify().await.is_err());
+    });
+}
+
+#[test]
+fn each_commit_under_one_id_is_shown() {
+    block_on(async {
+        let chain = Chain::new(Kind::Block).await;
+        for (second, text) in [(1, "a"), (1, "b"), (2, "c"), (1, "d")] {
+            chain.put(second, 1, "ann", text).await;
+        }
+        let txn = chain.begin(9);
+        let blocks = chain.blocks(&txn).await;
+        let commits: Vec<u64> =
+            all(&txn, blocks.records()).await.iter().map(|record| rows::number(record, 0).unwrap()).collect();
+        let form = blocks.form(0).await.unwrap();
+        let [_, State::Map(transactions)] = items(&form) else { panic!("{form:?}") };
+        let texts: Vec<(String, State)> = transactions
+            .iter()
+            .map(|(name, mutations)| {
+                let [mutation] = items(mutations) else { panic!("{mutations:?}") };
+                (name.to_string(), items(&items(mutation)[1])[1].clone())
+            })
+            .collect();
+        let (first, second) = (id(1), id(2));
+        let mut expected = [
+            (first.to_string(), State::from("a")),
+            (format!("{first}.{}", commits[1]), "b".into()),
+            (second.to_string(), "c".into()),
+            (format!("{first}.{}", commits[3]), "d".into()),
+        ];
+        expected.sort_by(|l, r| l.0.cmp(&r.0));
+        assert_eq!(texts, expected);
+
+        // A transaction is over with its last commit.
+        for (second, text) in [(1, "d"), (2, "c")] {
+            let then = replay(&blocks, Some(id(second))).await.unwrap();
+            assert_eq!(all(&txn, &then).await, [row(1, "ann", text)]);
+        }
+        chain.verify().await;
+    });
+}
+
+#[test]
+fn a_block_that_is_lost_is_missed_without_reading_the_others() {
+    block_on(async {
+        let chain = Chain::new(Kind::Block).await;
+        for second in 1..=3 {
+            chain.put(second, second, "ann", "a").await;
+            let txn = chain.begin(second);
+            chain.blocks(&txn).await.close(u64::MAX).await.unwrap();
+            txn.commit().await.unwrap();
+        }
+        let txn = chain.begin(4);
+        let blocks = chain.blocks(&txn).await;
+        assert_eq!(blocks.count().await.unwrap(), 4);
+        blocks.check_links().await.unwrap();
+        txn.delete(&blocks.blocks, &[1u64.into()]).await.unwrap();
+        for error in [blocks.check_links().await.unwrap_err(), blocks.verify().await.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Internal);
+            assert_eq!(error.message(), "block 2: it does not follow the block before it");
+        }
+    });
+}
+
+/// How many rows differ, and the first cells of their keys.
+fn told(tally: &Tally) -> (u64, Vec<State>) {
+    (tally.count, tally.keys.iter().flatten().cloned().collect())
+}
+
+#[test]
+fn a_subject_becomes_what_its_records_say() {
+    block_on(async {
+        let chain = Chain::new(Kind::Block).await;
+        for key in 1..=3 {
+            chain.put(key, key, "ann", "a").await;
+        }
+        let txn = chain.begin(4);
+        txn.delete(&chain.subject, &[1u64.into()]).await.unwrap();
+        txn.put(&chain.subject, &row(2, "ann", "b")).await.unwrap();
+        for key in 10..20 {
+            txn.put(&chain.subject, &row(key, "ann", "c")).await.unwrap();
+        }
+        txn.commit().await.unwrap();
+
+        let txn = chain.begin(5);
+        let blocks = chain.blocks(&txn).await;
+        let rebuilt = blocks.rebuild().await.unwrap();
+        let report = &rebuilt.report;
+        assert!(!report.is_clean() && report.unreadable.is_none());
+        assert_eq!(told(&report.missing), (1, vec![1u64.into()]));
+        assert_eq!(told(&report.changed), (1, vec![2u64.into()]));
+        assert_eq!(told(&report.extra), (10, (10u64..15).map(State::from).collect()));
+        assert_eq!(rebuilt.write().await.unwrap(), 3);
+        txn.commit().await.unwrap();
+
+        chain.verify().await;
+        let txn = chain.begin(6);
+        let blocks = chain.blocks(&txn).await;
+        assert_eq!(all(&txn, &chain.subject).await, [1, 2, 3].map(|key| row(key, "ann", "a")));
+        // Nobody wrote that, so it is not recorded.
+        assert_eq!(blocks.records_len().await.unwrap(), 3);
+        assert!(blocks.rebuild().await.unwrap().report.is_clean());
+
+        // Nothing is made of records that are not what they were.
+        blocks.close(u64::MAX).await.unwrap();
+        let records = all(&txn, blocks.records()).await;
+        txn.delete(blocks.records(), &records[1][..2]).await.unwrap();
+        assert!(blocks.rebuild().await.err().unwrap().message().starts_with("block 0: "));
+    });
+}
+
+#[test]
+fn rows_that_outlive_their_records_are_kept() {
+    let policy = Compliant { owner: Owner::Column("user".into()), purge_subject: false };
+    block_on(async {
+        let chain = Chain::new(Kind::Compliant(policy)).await;
+        chain.put(1, 1, "ann", "a").await;
+        chain.put(2, 2, "bob", "b").await;
+        let txn = chain.begin(3);
+        {
+            let blocks = chain.blocks(&txn).await;
+            let owners = Owners::open(&blocks).await.unwrap().unwrap();
+            owners.purge(&"ann".into()).await.unwrap();
+        }
+        chain.commit(&txn, &["ann".into()]).await;
+        let txn = chain.begin(4);
+        txn.delete(&chain.subject, &[2u64.into()]).await.unwrap();
+        txn.commit().await.unwrap();
+
+        let txn = chain.begin(5);
+        let blocks = chain.blocks(&txn).await;
+        let rebuilt = blocks.rebuild().await.unwrap();
+        assert_eq!(told(&rebuilt.report.missing), (1, vec![2u64.into()]));
+        assert_eq!(rebuilt.report.extra.count, 0);
+        assert_eq!(rebuilt.write().await.unwrap(), 2);
+        txn.commit().await.unwrap();
+        let txn = chain.begin(6);
+        assert_eq!(all(&txn, &chain.subject).await, [row(1, "ann", "a"), row(2, "bob", "b")]);
+        chain.verify().await;
     });
 }
 

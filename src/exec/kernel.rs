@@ -202,7 +202,8 @@ impl Kernel {
             && now + 2 * now.saturating_duration_since(began) < txn.deadline
     }
 
-    /// Begins to do what chains had not finished when the host stopped.
+    /// Looks at all chains when the host starts: logs which of them have a history that is broken, and begins to do what
+    /// they had not finished when it stopped.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.

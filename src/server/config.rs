@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use super::auth::command::administrator;
 use super::auth::owner::owner;
 use super::auth::{Owner, TokenArgs};
+use super::offline::{RebuildArgs, VerifyArgs};
 use crate::exec::EngineConfig;
 use crate::limits::Limits;
 use crate::planner::Optimizer;
@@ -46,6 +47,10 @@ pub struct CommandLine {
 pub enum Command {
     /// Make a token that a secured host accepts
     Token(TokenArgs),
+    /// Check the history of chains, while no host runs
+    Verify(VerifyArgs),
+    /// Compare what a chain records with its history, and repair it, while no host runs
+    Rebuild(RebuildArgs),
 }
 
 /// An all-in-one transactional database and application server

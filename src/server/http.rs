@@ -220,12 +220,12 @@ impl Server {
     }
 }
 
-/// Begins to do what was left undone when the host stopped. Nobody waits for that.
+/// Looks at what was left when the host stopped, and begins to do what was left undone. Nobody waits for that.
 fn resume(host: &Arc<Host>) {
     let host = Arc::clone(host);
     drop(tokio::spawn(async move {
         if let Err(error) = host.kernel.resume(&host.own_txn()).await {
-            warn!(%error, "cannot look for what chains have to erase");
+            warn!(%error, "cannot look at the chains, whether their histories are whole and what they have to erase");
         }
     }));
 }

@@ -15,7 +15,7 @@
 //! `sql` answers scripts of SQL in the same way. Rows, also those of a collection, may be streamed as they are computed (`arrow`,
 //! `body`); `diff` shows what a request that is hypothetical would change.
 //!
-//! Beside that, `config` is the command line, `openapi` and `docs` describe the host to people and tools, and `page` what is
+//! Beside that, `config` is the command line, [`offline`] does what takes a host that is stopped, `openapi` and `docs` describe the host to people and tools, and `page` what is
 //! installed on it.
 //!
 //! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
@@ -33,6 +33,7 @@ mod export;
 mod gateway;
 mod http;
 mod metrics;
+pub mod offline;
 mod openapi;
 mod page;
 mod query;

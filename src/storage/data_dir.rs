@@ -43,6 +43,18 @@ impl DataDir {
         Ok(Self { path: path.to_path_buf(), _lock: lock })
     }
 
+    /// Opens the directory at `path` as a host left it.
+    ///
+    /// # Errors
+    /// `NotFound` if no host has used the directory; as [`DataDir::open`].
+    pub fn open_existing(path: &Path) -> io::Result<Self> {
+        if !path.join(FORMAT_FILE).is_file() {
+            let error = io::Error::new(io::ErrorKind::NotFound, "no host has used it");
+            return Err(explain(error, format_args!("data directory {}", path.display())));
+        }
+        Self::open(path)
+    }
+
     /// Where this directory is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -255,6 +267,20 @@ mod tests {
         drop(DataDir::open(&path).unwrap());
         assert_eq!(fs::read_to_string(path.join(FORMAT_FILE)).unwrap(), "{\"format\":1}\n");
         assert_eq!(DataDir::open(&path).unwrap().path(), path);
+    }
+
+    #[test]
+    fn only_what_a_host_has_used_is_opened_as_it_was_left() {
+        let root = tempfile::tempdir().unwrap();
+        for path in [root.path().to_path_buf(), root.path().join("none")] {
+            let error = DataDir::open_existing(&path).unwrap_err();
+            assert!(error.to_string().contains("no host has used it"), "{error}");
+        }
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let running = DataDir::open(root.path()).unwrap();
+        assert!(DataDir::open_existing(root.path()).unwrap_err().to_string().contains("another tinychain host"));
+        drop(running);
+        assert_eq!(DataDir::open_existing(root.path()).unwrap().path(), root.path());
     }
 
     #[test]

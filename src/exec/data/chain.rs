@@ -1,4 +1,9 @@
-//! Chains of services: what they record, and the records. What only some kinds have is in [`super::policy`].
+//! Chains of services: what they record, also as it was, and the records. What only some kinds have is in
+//! [`super::policy`].
+//!
+//! That blocks follow each other is checked when the host starts, or when their history is first asked for. A history
+//! that is broken is shown to nobody, but for what `chain/verify` says of it; the subject is still read and written,
+//! and what is written is recorded after the last block, because none of that makes it worse.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,10 +11,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::{debug, warn};
 
-use super::Worker;
 use super::cluster::unsupported;
 use super::reductions::Reductions;
 use super::upkeep::{Job, Upkeep};
+use super::{Session, Worker};
 use crate::chain::block::{BLOCK_BYTES, Blocks, Open};
 use crate::chain::compliant::Author;
 use crate::chain::record::{self, cast_value, value_key, value_row};
@@ -23,10 +28,12 @@ use crate::exec::unit::Site;
 use crate::storage::Transaction;
 use crate::txn::TxnId;
 use crate::value::collection::{Bound, Condition, View};
-use crate::value::{Collection, Id, Link, Map, Object, State, Table, Tuple, Value};
+use crate::value::{Collection, Id, Link, Map, Object, State, Table, TreeId, Tuple, Value};
 
 /// The segment below which a chain itself is found, rather than what it records.
 pub(super) const CHAIN: &str = "chain";
+/// The segment below that, below which there is what the chain records as it was after a transaction.
+const AT: &str = "at";
 
 /// The chains with records that a transaction has used, by the paths of what they record.
 #[derive(Debug, Default)]
@@ -137,13 +144,37 @@ pub(super) struct Grown {
 #[derive(Debug)]
 pub(crate) struct OpenBlocks {
     known: Mutex<HashMap<Arc<str>, Open>>,
+    /// The chains whose links were checked, by their subjects, and what is wrong with them.
+    links: Mutex<HashMap<TreeId, Option<Error>>>,
     upkeep: Arc<Upkeep>,
 }
 
 impl OpenBlocks {
     /// Nothing is known yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { known: Mutex::default(), upkeep: Arc::new(Upkeep::new(clock)) }
+        Self { known: Mutex::default(), links: Mutex::default(), upkeep: Arc::new(Upkeep::new(clock)) }
+    }
+
+    /// Checks once that the blocks of a chain follow each other: those that are closed later do.
+    ///
+    /// # Errors
+    /// `Internal` that names the first block that does not.
+    async fn check_links(&self, blocks: &Blocks<'_>) -> Result<()> {
+        let id = blocks.subject().rows;
+        let known = self.links.lock().get(&id).cloned();
+        if let Some(fault) = known {
+            return fault.map_or(Ok(()), Err);
+        }
+        // That is not worth remembering, least of all for a service that is only hypothetical.
+        if blocks.last().await?.is_none() {
+            return Ok(());
+        }
+        let checked = blocks.check_links().await;
+        // What keeps one transaction from reading is no fault of the chain.
+        if checked.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::Internal) {
+            self.links.lock().insert(id, checked.clone().err());
+        }
+        checked
     }
 
     /// Closes the blocks that are full or old. Returns what is to be done then. The commit that filled them is durable,
@@ -207,6 +238,26 @@ fn opened_before(chain: &ChainDef, txn: &Transaction) -> u64 {
     }
 }
 
+impl Session {
+    /// The blocks of a chain, whose links are right.
+    ///
+    /// # Errors
+    /// `Internal` that names the first block that does not follow the one before it; `NotFound` if there are none.
+    pub(super) async fn blocks<'a>(&'a self, chain: &'a ChainDef, subject: &Arc<Table>) -> Result<Blocks<'a>> {
+        let blocks = Blocks::open(&self.txn, chain, subject).await?;
+        self.open_blocks.check_links(&blocks).await?;
+        Ok(blocks)
+    }
+
+    /// What a chain records, as it was after a transaction: a table that only this session has.
+    ///
+    /// # Errors
+    /// As [`Session::blocks`] and [`replay`].
+    pub(super) async fn past(&self, chain: &ChainDef, subject: &Arc<Table>, txn: TxnId) -> Result<Arc<Table>> {
+        replay(&self.blocks(chain, subject).await?, Some(txn)).await
+    }
+}
+
 impl Worker<'_> {
     /// A chain of a service: what it records, and below `chain` the chain itself.
     pub(super) async fn chain(
@@ -216,14 +267,17 @@ impl Worker<'_> {
         shape: &Shape,
         args: Vec<State>,
     ) -> Result<Invocation> {
-        if rest.first().is_some_and(|segment| segment.as_str() == CHAIN) {
-            return self.history((chain, &subject), &rest[1..], shape, &args).await.map(Invocation::Done);
+        if let Some((_, rest)) = rest.split_first().filter(|(segment, _)| segment.as_str() == CHAIN) {
+            return match past(rest) {
+                Some((txn, rest)) if *shape == Shape::Get => {
+                    let table = Box::pin(self.session.past(chain, &subject, txn?)).await?;
+                    self.call_subject(chain, table, rest, shape, args).await
+                }
+                _ => Box::pin(self.history((chain, &subject), rest, shape, &args)).await.map(Invocation::Done),
+            };
         }
-        let initial = match &chain.subject {
-            Subject::Collection(_) => {
-                return self.method(&Collection::new(subject), rest, shape, &args).await.map(Invocation::Done);
-            }
-            Subject::Value(initial) => initial,
+        let Subject::Value(initial) = &chain.subject else {
+            return self.call_subject(chain, subject, rest, shape, args).await;
         };
         match (shape, rest, args.as_slice()) {
             (Shape::Put, [], [key, value]) if key.is_none() => {
@@ -238,10 +292,24 @@ impl Worker<'_> {
             (Shape::Put | Shape::Delete, [], _) => {
                 Err(Error::bad_request(format!("{} is a value, which has no keys", subject.name)))
             }
-            (shape, rest, _) => {
-                let value = self.value(&subject).await?;
-                invoke(&value, &Site::new(rest.into(), shape.clone()), args)
+            (shape, rest, _) => self.call_subject(chain, subject, rest, shape, args).await,
+        }
+    }
+
+    /// Calls the collection that a table is, or the value in it.
+    async fn call_subject(
+        &self,
+        chain: &ChainDef,
+        table: Arc<Table>,
+        rest: &[Id],
+        shape: &Shape,
+        args: Vec<State>,
+    ) -> Result<Invocation> {
+        match &chain.subject {
+            Subject::Collection(_) => {
+                self.method(&Collection::new(table), rest, shape, &args).await.map(Invocation::Done)
             }
+            Subject::Value(_) => invoke(&self.value(&table).await?, &Site::new(rest.into(), shape.clone()), args),
         }
     }
 
@@ -267,7 +335,7 @@ impl Worker<'_> {
     ) -> Result<State> {
         let names: Vec<&str> = rest.iter().map(Id::as_str).collect();
         if names.first() == Some(&"records") {
-            let blocks = Blocks::open(self.txn(), chain, subject).await?;
+            let blocks = self.session.blocks(chain, subject).await?;
             return self.records(&blocks, &rest[1..], shape, args).await;
         }
         if let [name] = names.as_slice()
@@ -279,15 +347,19 @@ impl Worker<'_> {
         match names.as_slice() {
             [] => return self.chain_form(chain, subject).await,
             ["info"] => return self.info(chain, subject).await,
-            ["blocks" | "verify" | "at"] => {}
+            ["at"] => return self.at(chain, subject, key).await,
+            // It says itself what is wrong.
+            ["verify"] => {
+                let blocks = Blocks::open(self.txn(), chain, subject).await?;
+                return blocks.verify().await.map(|()| true.into());
+            }
+            ["blocks"] => {}
             _ => return Err(Error::not_found(format!("/{CHAIN}{}", Link::local(rest).path_text()))),
         }
-        let blocks = Blocks::open(self.txn(), chain, subject).await?;
-        match names[0] {
-            "blocks" if key.is_none() => self.blocks_form(&blocks).await,
-            "blocks" => blocks.form(ordinal(key)?).await,
-            "verify" => blocks.verify().await.map(|()| true.into()),
-            _ => self.at(&blocks, key).await,
+        let blocks = self.session.blocks(chain, subject).await?;
+        match key.is_none() {
+            true => self.blocks_form(&blocks).await,
+            false => blocks.form(ordinal(key)?).await,
         }
     }
 
@@ -300,7 +372,7 @@ impl Worker<'_> {
         let parts = match chain.kind {
             Kind::Sync => subject,
             _ => {
-                let blocks = Blocks::open(self.txn(), chain, table).await?;
+                let blocks = self.session.blocks(chain, table).await?;
                 Tuple::try_new(vec![subject, self.blocks_form(&blocks).await?])?.into()
             }
         };
@@ -321,7 +393,7 @@ impl Worker<'_> {
         let mut entries: Vec<(Id, State)> =
             vec![("type".into(), chain.kind.class().to_string().into()), ("policy".into(), chain.kind.options()?)];
         if chain.kind.has_records() {
-            let blocks = Blocks::open(self.txn(), chain, subject).await?;
+            let blocks = self.session.blocks(chain, subject).await?;
             let (first, last) = blocks.ends().await?;
             let id = |id: Option<TxnId>| id.map_or(State::NONE, |id| State::from(id.to_string()));
             entries.push(("hash".into(), hex::encode(blocks.head().await?).into()));
@@ -346,9 +418,9 @@ impl Worker<'_> {
     }
 
     /// What a chain recorded, as it was after a transaction.
-    async fn at(&self, blocks: &Blocks<'_>, key: &State) -> Result<State> {
-        let table = replay(blocks, Some(txn_id(key)?)).await?;
-        match blocks.subject_kind() {
+    async fn at(&self, chain: &ChainDef, subject: &Arc<Table>, key: &State) -> Result<State> {
+        let table = self.session.past(chain, subject, txn_id(key)?).await?;
+        match &chain.subject {
             Subject::Collection(_) => Ok(Collection::new(table).into()),
             Subject::Value(_) => self.value(&table).await,
         }
@@ -374,6 +446,31 @@ impl Worker<'_> {
             (rest, shape, args) => self.method(&records, rest, shape, args).await,
         }
     }
+}
+
+/// The transaction after which a path below a chain shows what the chain records, and the rest of the path; nothing if
+/// it is another path.
+fn past(rest: &[Id]) -> Option<(Result<TxnId>, &[Id])> {
+    match rest {
+        [at, txn, rest @ ..] if at.as_str() == AT => Some((txn.as_str().parse(), rest)),
+        _ => None,
+    }
+}
+
+/// Checks that a path is not that of the past of something that no chain records.
+///
+/// # Errors
+/// `BadRequest` if it is.
+pub(super) fn check_present(link: &Link, rest: &[Id]) -> Result<()> {
+    match rest {
+        [chain, rest @ ..] if chain.as_str() == CHAIN && past(rest).is_some() => Err(unrecorded(link)),
+        _ => Ok(()),
+    }
+}
+
+/// The error that nobody knows what something was.
+pub(super) fn unrecorded(what: impl std::fmt::Display) -> Error {
+    Error::bad_request(format!("{what} is not recorded by a chain, so nobody knows what it was"))
 }
 
 /// The error that something below a chain is not called so.

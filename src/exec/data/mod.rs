@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tracing::error;
 
 pub(super) use chain::OpenBlocks;
 use chain::Tracked;
@@ -38,7 +39,7 @@ use super::call::{Caller, Invocation};
 use super::relation::Engine;
 use super::sql::{Outcome, Plans};
 use crate::chain::record;
-use crate::cluster::{Description, registry};
+use crate::cluster::{Chains, Description, Placed, registry};
 use crate::compiler::methods::Shape;
 use crate::error::Result;
 use crate::limits::Limits;
@@ -178,12 +179,22 @@ impl Session {
         Ok(())
     }
 
-    /// Begins to do what chains had not finished when the host stopped.
+    /// Looks at all chains when the host starts: logs which of them have a history that is broken, and begins to do what
+    /// they had not finished when it stopped.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.
     pub async fn resume(&self) -> Result<()> {
-        let jobs = upkeep::unfinished(&self.txn).await?;
+        let (mut chains, mut jobs) = (Chains::all(&self.txn), Vec::new());
+        while let Some(Placed { path, chain }) = chains.next().await? {
+            let Some(subject) = self.txn.table(&path).await?.filter(|_| chain.kind.has_records()) else { continue };
+            if let Err(error) = Box::pin(self.blocks(&chain, &subject)).await {
+                error!(chain = %path, %error, "the history of a chain is broken");
+            }
+            if upkeep::deletes(&chain) {
+                jobs.push(Job::new(&self.txn, &subject, &chain));
+            }
+        }
         self.open_blocks.upkeep().start(&self.store, jobs);
         Ok(())
     }

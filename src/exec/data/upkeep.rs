@@ -2,7 +2,7 @@
 //!
 //! Nobody waits for that. It takes longer than a request may, because files cannot be deleted while anybody reads them,
 //! which the very request does that asked for it. What fails, as others write meanwhile, is tried again; the chain notes what
-//! is not done ([`Erasure`]), so that it is also tried when the host starts ([`unfinished`]).
+//! is not done ([`Erasure`]), so that it is also tried when the host starts (`Session::resume`).
 //!
 //! A chain that an op reduces is only noted as due ([`Reductions`]): the op is run elsewhere.
 
@@ -19,11 +19,10 @@ use super::reductions::Reductions;
 use crate::chain::block::Blocks;
 use crate::chain::erasure::Erasure;
 use crate::chain::{ChainDef, Kind};
-use crate::cluster::{Entry, Registry};
 use crate::env::Clock;
 use crate::error::{Kind as ErrorKind, Result};
 use crate::storage::{Store, Transaction};
-use crate::value::{Link, Root, Table};
+use crate::value::Table;
 
 /// Times that a job is tried.
 const ATTEMPTS_MAX: u32 = 12;
@@ -174,28 +173,7 @@ impl Upkeep {
     }
 }
 
-/// What is to be done when a host starts: for every chain that deletes something, what it may not have finished.
-///
-/// # Errors
-/// As [`Transaction::scan`].
-pub(super) async fn unfinished(txn: &Transaction) -> Result<Vec<Job>> {
-    let (registry, mut jobs) = (Registry::new(txn), Vec::new());
-    let mut paths = vec![Link::local([Root::Service.name().parse()?])];
-    while let Some(path) = paths.pop() {
-        for (name, entry) in registry.children(&path.path_text()).await? {
-            let below = path.join(&[name.parse()?]);
-            let Entry::Version(_) = entry else {
-                paths.push(below);
-                continue;
-            };
-            let Some(definition) = registry.version(&below).await? else { continue };
-            for (name, chain) in definition.chains() {
-                let deletes = matches!(chain.kind, Kind::Backup(_) | Kind::Compliant(_) | Kind::Reduce(_));
-                if deletes && let Some(subject) = txn.table(&definition.subject_path(name)).await? {
-                    jobs.push(Job::new(txn, &subject, chain));
-                }
-            }
-        }
-    }
-    Ok(jobs)
+/// Whether a chain deletes anything, so that files may have what it has deleted.
+pub(super) fn deletes(chain: &ChainDef) -> bool {
+    matches!(chain.kind, Kind::Backup(_) | Kind::Compliant(_) | Kind::Reduce(_))
 }

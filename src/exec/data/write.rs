@@ -1,12 +1,14 @@
-//! Tables of services that are written to in another way than by their paths: by SQL.
+//! Tables of services that are used in another way than by their paths: by SQL.
 
 use std::sync::Arc;
 
+use super::chain::unrecorded;
 use super::{Session, Worker};
 use crate::chain::{ChainDef, Subject, record};
 use crate::cluster::{Member, Registry};
 use crate::error::{Error, Result};
 use crate::exec::sql;
+use crate::txn::TxnId;
 use crate::value::{Link, Table, Verb};
 
 impl Session {
@@ -32,6 +34,18 @@ impl Session {
         }
         self.track(table, &chain);
         self.chains.write(table)
+    }
+
+    /// A table as it was after a transaction, which only this session has.
+    ///
+    /// # Errors
+    /// `BadRequest` if no chain keeps that; as [`Session::past`].
+    pub(crate) async fn table_as_of(&self, table: &Arc<Table>, txn: TxnId) -> Result<Arc<Table>> {
+        if sql::owns(&table.name) || record::is_path(&table.name) {
+            return Err(unrecorded(&table.name));
+        }
+        let chain = self.chain_of(&table.name).await?;
+        Box::pin(self.past(&chain, table, txn)).await
     }
 
     /// The chain that records what is written to the table at a path.
