@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::at_rest::key_list;
 use super::auth::{Auth, HostActor, KeyRing, Policy};
 use super::config::Config;
 use super::connection::Connection;
@@ -158,12 +159,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for sentence in config.later() {
         warn!("{sentence}");
     }
-    let data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
+    let keys = key_list(config.at_rest_key.as_deref()).map_err(ServeError::Storage)?;
+    let data = DataDir::open_sealed(&config.data_dir, keys.as_ref()).map_err(ServeError::Storage)?;
     let secret = data.secret(HostActor::new_secret).map_err(ServeError::Storage)?;
     let actor = HostActor::from_secret(&secret).map_err(ServeError::Store)?;
     let workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
     let store = open_store(&config, &data).await.map_err(ServeError::Store)?;
-    let engine = Engine::new(&config.engine(workspace.path())).map_err(ServeError::Store)?;
+    let engine = config.engine(workspace.path(), data.keys().is_some());
+    let engine = Engine::new(&engine).map_err(ServeError::Store)?;
     let address = SocketAddr::new(config.listen_ip(), config.http_port);
     let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
     let local = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
@@ -172,6 +175,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let stop = stop_signal().map_err(ServeError::Signals)?;
     announce(&config, local);
     resume(&host);
+    let _data = reseal(&store, data);
     accept(listener, &host, stop).await;
     tokio::join!(store.close(), exporter.close());
     Ok(())
@@ -189,9 +193,31 @@ fn resume(host: &Arc<Host>) {
     }));
 }
 
+/// Begins to write again what is encrypted with older keys, so that the next start needs the newest one only. Holds the
+/// data directory until the host has stopped.
+fn reseal(store: &Arc<Store>, data: DataDir) -> Arc<DataDir> {
+    let data = Arc::new(data);
+    if data.has_older_keys() {
+        let (store, data) = (Arc::clone(store), Arc::clone(&data));
+        drop(tokio::spawn(async move {
+            let done = match Box::pin(store.reseal()).await {
+                Ok(()) => data.forget_older_keys().map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match done {
+                Ok(()) => info!("older keys of --at_rest_key are not needed any more"),
+                Err(error) => {
+                    warn!(error, "older keys of --at_rest_key are still needed; trying again at the next start")
+                }
+            }
+        }));
+    }
+    data
+}
+
 /// Opens the store in the data directory, and recovers what was committed before the host stopped.
 async fn open_store(config: &Config, data: &DataDir) -> crate::error::Result<Arc<Store>> {
-    let store = Store::open(config.store(data.path())?).await?;
+    let store = Store::open(config.store(data)?).await?;
     Ok(store)
 }
 

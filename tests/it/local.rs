@@ -38,9 +38,14 @@ impl Local {
     pub fn new(limits: Limits, optimizer: Optimizer) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let store = runtime.block_on(Store::open(StoreConfig::memory())).unwrap();
-        let engine =
-            Engine::new(&EngineConfig { memory_bytes: 64 << 20, spill_dir: None, threads: 2, is_apart: false })
-                .unwrap();
+        let engine = Engine::new(&EngineConfig {
+            memory_bytes: 64 << 20,
+            spill_dir: None,
+            seals_spills: false,
+            threads: 2,
+            is_apart: false,
+        })
+        .unwrap();
         let kernel = Kernel::new(limits, Arc::new(NoNetwork), Arc::new(SystemClock), store, engine);
         Self { kernel: kernel.with_optimizer(optimizer), runtime }
     }
