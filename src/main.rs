@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tinychain::env::{Clock as _, SystemClock};
 use tinychain::server::auth::TokenArgs;
-use tinychain::server::{Command, CommandLine, Config, offline, serve};
+use tinychain::server::{Command, CommandLine, Config, key_list, offline, serve};
 use tinychain::storage::DataDir;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
@@ -52,7 +52,8 @@ fn start_logging(level: &str) {
 
 /// Writes a token to stdout.
 fn make_token(args: &TokenArgs) -> Result<(), String> {
-    let secret = DataDir::read_secret(&args.data_dir).map_err(|error| error.to_string())?;
+    let keys = key_list(args.at_rest_key.as_deref()).map_err(|error| error.to_string())?;
+    let secret = DataDir::read_secret(&args.data_dir, keys.as_ref()).map_err(|error| error.to_string())?;
     let now = SystemClock.unix_nanos() / 1_000_000_000;
     let token = args.token(&secret, now).map_err(|error| error.message().to_string())?;
     writeln!(std::io::stdout(), "{token}").map_err(|error| format!("cannot write the token: {error}"))

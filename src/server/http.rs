@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::at_rest::key_list;
 use super::auth::{Auth, HostActor, KeyRing, Policy};
 use super::config::Config;
 use super::connection::Connection;
@@ -182,7 +183,8 @@ pub struct Server {
     address: SocketAddr,
     exporter: Exporter,
     /// Nobody else uses them meanwhile.
-    _directories: (DataDir, Workspace),
+    data: DataDir,
+    _workspace: Workspace,
 }
 
 impl Server {
@@ -191,18 +193,20 @@ impl Server {
     /// # Errors
     /// If any of that fails.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
-        let data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
+        let keys = key_list(config.at_rest_key.as_deref()).map_err(ServeError::Storage)?;
+        let data = DataDir::open_sealed(&config.data_dir, keys.as_ref()).map_err(ServeError::Storage)?;
         let secret = data.secret(HostActor::new_secret).map_err(ServeError::Storage)?;
         let actor = HostActor::from_secret(&secret).map_err(ServeError::Store)?;
         let workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
         let store = open_store(config, &data, &clock).await.map_err(ServeError::Store)?;
-        let engine = Engine::new(&config.engine(workspace.path())).map_err(ServeError::Store)?;
+        let engine = config.engine(workspace.path(), data.keys().is_some());
+        let engine = Engine::new(&engine).map_err(ServeError::Store)?;
         let address = SocketAddr::new(config.listen_ip(), config.http_port);
         let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
         let address = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
         let exporter = Exporter::from_env().map_err(ServeError::Traces)?;
         let host = Arc::new(Host::new(config, address, store, engine, actor, &exporter, clock));
-        Ok(Self { host, listener, address, exporter, _directories: (data, workspace) })
+        Ok(Self { host, listener, address, exporter, data, _workspace: workspace })
     }
 
     /// Where it listens.
@@ -213,6 +217,7 @@ impl Server {
     /// Answers requests until `stop` completes and those in progress are answered.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         resume(&self.host);
+        let _data = reseal(&self.host.store, self.data);
         let reducing = tokio::spawn(reduce_chains(Arc::clone(&self.host)));
         accept(self.listener, &self.host, stop).await;
         reducing.abort();
@@ -235,9 +240,31 @@ async fn reduce_chains(host: Arc<Host>) {
     host.kernel.reduce_chains(|| host.own_txn()).await;
 }
 
+/// Begins to write again what is encrypted with older keys, so that the next start needs the newest one only. Holds the
+/// data directory until the host has stopped.
+fn reseal(store: &Arc<Store>, data: DataDir) -> Arc<DataDir> {
+    let data = Arc::new(data);
+    if data.has_older_keys() {
+        let (store, data) = (Arc::clone(store), Arc::clone(&data));
+        drop(tokio::spawn(async move {
+            let done = match Box::pin(store.reseal()).await {
+                Ok(()) => data.forget_older_keys().map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match done {
+                Ok(()) => info!("older keys of --at_rest_key are not needed any more"),
+                Err(error) => {
+                    warn!(error, "older keys of --at_rest_key are still needed; trying again at the next start")
+                }
+            }
+        }));
+    }
+    data
+}
+
 /// Opens the store in the data directory, and recovers what was committed before the host stopped.
 async fn open_store(config: &Config, data: &DataDir, clock: &Arc<dyn Clock>) -> crate::error::Result<Arc<Store>> {
-    Store::open(StoreConfig { clock: Arc::clone(clock), ..config.store(data.path())? }).await
+    Store::open(StoreConfig { clock: Arc::clone(clock), ..config.store(data)? }).await
 }
 
 /// Listens on `address`, also if connections of an earlier host on that port linger.

@@ -6,11 +6,12 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::key_list;
 use crate::chain::block::Blocks;
 use crate::chain::rebuild::{Report, Tally};
 use crate::chain::{ChainDef, Subject};
@@ -29,12 +30,24 @@ const MEMTABLE_BYTES: u64 = 64 << 20;
 /// Bytes of memory for what is made of records.
 const TXN_BYTES: u64 = 256 << 20;
 
-/// Check the history of chains, while no host runs
+/// Where the data of a host is that does not run.
 #[derive(Clone, Debug, Args)]
-pub struct VerifyArgs {
+pub struct Directory {
     /// The data directory of the host, which must not run
     #[arg(long = "data_dir", value_name = "DIR", default_value = "./data")]
     pub data_dir: PathBuf,
+
+    /// The file with the key that encrypts the data directory, if one does [default: the environment variable
+    /// TC_AT_REST_KEY]
+    #[arg(long = "at_rest_key", value_name = "FILE")]
+    pub at_rest_key: Option<PathBuf>,
+}
+
+/// Check the history of chains, while no host runs
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub directory: Directory,
 
     /// Which chains: those of a directory, a service or a version of it, or one chain [default: all]
     #[arg(value_name = "PATH", value_parser = path)]
@@ -44,9 +57,8 @@ pub struct VerifyArgs {
 /// Compare what a chain records with its history, and repair it, while no host runs
 #[derive(Clone, Debug, Args)]
 pub struct RebuildArgs {
-    /// The data directory of the host, which must not run
-    #[arg(long = "data_dir", value_name = "DIR", default_value = "./data")]
-    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub directory: Directory,
 
     /// Replace what the chain records by what its history says
     #[arg(long = "write")]
@@ -69,9 +81,12 @@ struct Offline {
 }
 
 impl Offline {
-    async fn open(path: &Path) -> Result<Self> {
-        let dir = DataDir::open_existing(path).map_err(|error| Error::internal(error.to_string()))?;
-        let store = Store::open(StoreConfig::local(dir.path(), CACHE_BYTES, MEMTABLE_BYTES)?).await?;
+    async fn open(directory: &Directory) -> Result<Self> {
+        let unusable = |error: std::io::Error| Error::internal(error.to_string());
+        let keys = key_list(directory.at_rest_key.as_deref()).map_err(unusable)?;
+        let dir = DataDir::open_existing(&directory.data_dir, keys.as_ref()).map_err(unusable)?;
+        let config = StoreConfig::local(dir.path(), CACHE_BYTES, MEMTABLE_BYTES)?;
+        let store = Store::open(StoreConfig { keys: dir.keys().cloned(), ..config }).await?;
         // Nothing remembers what this transaction was called.
         Ok(Self { store, id: TxnClock::new(0).mint(&SystemClock), _dir: dir })
     }
@@ -87,7 +102,7 @@ impl Offline {
 /// # Errors
 /// `Internal` if the data directory cannot be used, or `out` not be written; `NotFound` if there is nothing at the path.
 pub async fn verify(args: &VerifyArgs, out: &mut (dyn Write + Send)) -> Result<bool> {
-    let offline = Offline::open(&args.data_dir).await?;
+    let offline = Offline::open(&args.directory).await?;
     let verified = Box::pin(verify_all(&offline, args.path.as_ref(), out)).await;
     offline.store.close().await;
     verified
@@ -138,7 +153,7 @@ async fn check(txn: &Transaction, placed: &Placed) -> Result<Checked> {
 /// `Internal` that names what is wrong with the history, from which nothing can be made then, or if the data directory
 /// cannot be used; `NotFound` if there is no such chain, or it keeps no history.
 pub async fn rebuild(args: &RebuildArgs, out: &mut (dyn Write + Send)) -> Result<bool> {
-    let offline = Offline::open(&args.data_dir).await?;
+    let offline = Offline::open(&args.directory).await?;
     let rebuilt = Box::pin(rebuild_one(&offline, args, out)).await;
     offline.store.close().await;
     rebuilt

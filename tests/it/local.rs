@@ -53,8 +53,13 @@ impl Local {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (clock, mint) = (Arc::clone(&config.clock), TxnClock::new(0));
         let store = runtime.block_on(Store::open(config))?;
-        let engine =
-            Engine::new(&EngineConfig { memory_bytes: 64 << 20, spill_dir: None, threads: 2, is_apart: false })?;
+        let engine = Engine::new(&EngineConfig {
+            memory_bytes: 64 << 20,
+            spill_dir: None,
+            seals_spills: false,
+            threads: 2,
+            is_apart: false,
+        })?;
         let kernel = Kernel::new(limits, Arc::new(NoNetwork), Arc::clone(&clock), Arc::clone(&store), engine);
         Ok(Self { kernel: kernel.with_optimizer(optimizer), store, clock, mint, runtime })
     }
