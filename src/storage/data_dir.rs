@@ -448,14 +448,14 @@ mod tests {
     fn only_what_a_host_has_used_is_opened_as_it_was_left() {
         let root = tempfile::tempdir().unwrap();
         for path in [root.path().to_path_buf(), root.path().join("none")] {
-            let error = DataDir::open_existing(&path).unwrap_err();
+            let error = DataDir::open_existing(&path, None).unwrap_err();
             assert!(error.to_string().contains("no host has used it"), "{error}");
         }
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         let running = DataDir::open(root.path()).unwrap();
-        assert!(DataDir::open_existing(root.path()).unwrap_err().to_string().contains("another tinychain host"));
+        assert!(DataDir::open_existing(root.path(), None).unwrap_err().to_string().contains("another tinychain host"));
         drop(running);
-        assert_eq!(DataDir::open_existing(root.path()).unwrap().path(), root.path());
+        assert_eq!(DataDir::open_existing(root.path(), None).unwrap().path(), root.path());
     }
 
     #[test]
