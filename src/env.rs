@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::txn::TxnId;
 
@@ -28,6 +28,37 @@ impl Clock for SystemClock {
     fn unix_nanos(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A clock for tests, whose date stands still until the test moves it. The time of deadlines and durations goes on.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// A clock that stands at a time, in nanoseconds since the Unix epoch.
+    pub fn at(unix_nanos: u64) -> Self {
+        Self(AtomicU64::new(unix_nanos))
+    }
+
+    /// Moves the clock to a time, in nanoseconds since the Unix epoch.
+    pub fn set(&self, unix_nanos: u64) {
+        self.0.store(unix_nanos, Ordering::Relaxed);
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        SystemClock.now()
+    }
+
+    fn unix_nanos(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -68,24 +99,16 @@ impl TxnClock {
 mod tests {
     use super::*;
 
-    #[derive(Debug)]
-    struct Stopped;
-
-    impl Clock for Stopped {
-        fn now(&self) -> Instant {
-            Instant::now()
-        }
-        fn unix_nanos(&self) -> u64 {
-            1000
-        }
-    }
-
     #[test]
     fn ids_are_unique_though_the_clock_stands_still() {
-        let mint = TxnClock::new(7);
-        assert_eq!(mint.mint(&Stopped).timestamp, 1000);
-        assert_eq!(mint.mint(&Stopped).timestamp, 1001);
+        let (mint, clock) = (TxnClock::new(7), ManualClock::at(1000));
+        assert_eq!(mint.mint(&clock).timestamp, 1000);
+        assert_eq!(mint.mint(&clock).timestamp, 1001);
         mint.observe(TxnId { timestamp: 5000, nonce: 1 });
-        assert_eq!(mint.mint(&Stopped).timestamp, 5001);
+        assert_eq!(mint.mint(&clock).timestamp, 5001);
+        clock.advance(Duration::from_micros(5));
+        assert_eq!(mint.mint(&clock).timestamp, 6000);
+        clock.set(9000);
+        assert_eq!(mint.mint(&clock).timestamp, 9000);
     }
 }

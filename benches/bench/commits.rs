@@ -1,6 +1,6 @@
 //! Durable commits of one row each, by one client and by many.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,17 @@ pub fn run(effort: &Effort) {
         for clients in &sizes.clients {
             over_http(&mut table, &server, sizes, *clients, "PUT by key", "tinychain", Item::put);
             over_http(&mut table, &server, sizes, *clients, "POST /sql", "tinychain, SQL", Item::upsert);
+        }
+    }
+    {
+        let key = dir.path().join("key");
+        fs::write(&key, [7_u8; 32]).expect("there is room for a key");
+        let flags = [format!("--at_rest_key={}", key.display())];
+        let server = Server::host_in(&dir.path().join("encrypted"), &flags);
+        items::fill(&server, sizes.keys);
+        for clients in &sizes.clients {
+            let (way, system) = ("PUT by key, encrypted", "tinychain, encrypted");
+            over_http(&mut table, &server, sizes, *clients, way, system, Item::put);
         }
     }
     let inside = Arc::new(Inside::open(&dir.path().join("inside"), MEMTABLE_BYTES));

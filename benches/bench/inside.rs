@@ -54,7 +54,8 @@ impl Inside {
         let config = StoreConfig::local(data.path(), CACHE_BYTES, memtable_bytes).expect("the directory can be used");
         let store = runtime.block_on(Box::pin(Store::open(config))).expect("the store is whole");
         let spill_dir = Some(dir.join("spill"));
-        let engine = EngineConfig { memory_bytes: QUERY_BYTES, spill_dir, threads: threads(), is_apart: true };
+        let (threads, seals_spills) = (threads(), false);
+        let engine = EngineConfig { memory_bytes: QUERY_BYTES, spill_dir, seals_spills, threads, is_apart: true };
         let engine = Engine::new(&engine).expect("the directory can be used");
         let limits = Limits { compute_time: TIME_MAX, request_ttl: TIME_MAX, ..Limits::default() };
         let kernel = Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), Arc::clone(&store), engine);

@@ -53,7 +53,8 @@ impl InProcess {
         let id = TxnId { timestamp: 1, nonce: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let store = runtime.block_on(Store::open(StoreConfig::memory())).expect("a store in memory");
-        let engine = EngineConfig { memory_bytes: 64 << 20, spill_dir: None, threads: 2, is_apart: false };
+        let engine =
+            EngineConfig { memory_bytes: 64 << 20, spill_dir: None, seals_spills: false, threads: 2, is_apart: false };
         let engine = Engine::new(&engine).expect("an engine");
         Self {
             kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), store, engine),

@@ -42,12 +42,15 @@ impl Blocks<'_> {
     /// nanoseconds since the Unix epoch.
     ///
     /// # Errors
-    /// `BadRequest` if `before` is younger than that; as [`Transaction::scan`](crate::storage::Transaction::scan).
+    /// `BadRequest` if `before` is younger than that; `Internal` if one of these blocks does not follow the one before it;
+    /// as [`Transaction::scan`](crate::storage::Transaction::scan).
     pub async fn compact(&self, backup: &Backup, now: u64, before: Option<TxnId>) -> Result<Compacted> {
         let limit = backup.limit(now, before)?;
         self.close(backup.opened_before(now)).await?;
-        let (mut deleted, mut end) = (0, None);
+        let (mut deleted, mut end, mut start) = (0, None, self.start());
         while let Some((block, txn)) = self.first_before(limit).await? {
+            // What is wrong is kept as it is.
+            start = block.after(start)?;
             self.fold(&block).await?;
             deleted += 1;
             end = Some((block, txn));

@@ -2,12 +2,12 @@
 //!
 //! The copy, the *base*, is a table beside the subject, as it was exactly as of the last commit of the last block that
 //! was deleted: it comes from the records of these blocks, never from the subject of today. Another table says which
-//! block that was, its hash, after which the blocks that are left go on, and the hash of the base. All that changes in
-//! one transaction.
+//! block that was, its hash, after which the blocks that are left go on, and the hash of the base. The first block that is
+//! left names the hash of both ([`Replaced::link`]). All that changes in one transaction.
 
 use std::sync::Arc;
 
-use super::block::{Block, Blocks, Hash, Start};
+use super::block::{Block, Blocks, Hash, Replaced, Start};
 use super::declaration::Subject;
 use super::record::{beside, value_row};
 use super::rows::{self, Rows, Turns, flags, numbers, table, texts};
@@ -21,13 +21,12 @@ use crate::value::{Schema, State, Table};
 /// The end of what was deleted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Cutoff {
-    /// Of the last block that was deleted: its number, its last commit, the transaction of that, and its hash.
+    /// Of the last block that was deleted: its number, its last commit, and the transaction of that.
     ordinal: u64,
     commit: u64,
     txn: TxnId,
-    block: Hash,
-    /// The hash of the base.
-    base: Hash,
+    /// The hashes of that block and of the base.
+    replaced: Replaced,
 }
 
 /// What took the place of blocks that were deleted.
@@ -77,15 +76,14 @@ impl Cutoff {
             ordinal: rows::number(row, 1)?,
             commit: rows::number(row, 2)?,
             txn: rows::text(row, 3)?.parse()?,
-            block: rows::hash(row, 4)?,
-            base: rows::hash(row, 5)?,
+            replaced: Replaced { block: rows::hash(row, 4)?, base: rows::hash(row, 5)? },
         })
     }
 
     /// Its row, of which the last cell says that files may still have what was deleted.
     fn row(&self) -> Vec<State> {
         let numbers = [self.ordinal, self.commit].map(State::from);
-        let hashes = [self.block, self.base].map(|hash| State::from(hex::encode(hash)));
+        let hashes = [self.replaced.block, self.replaced.base].map(|hash| State::from(hex::encode(hash)));
         let cells = [state_key()].into_iter().chain(numbers).chain([self.txn.to_string().into()]);
         cells.chain(hashes).chain([false.into()]).collect()
     }
@@ -106,9 +104,18 @@ impl Base {
 
     /// Where the first block begins that is left.
     pub fn end(&self) -> Start {
-        let end =
-            |cutoff: &Cutoff| Start { ordinal: cutoff.ordinal + 1, first: cutoff.commit + 1, previous: cutoff.block };
+        let end = |Cutoff { ordinal, commit, replaced, .. }: &Cutoff| Start {
+            ordinal: ordinal + 1,
+            first: commit + 1,
+            previous: replaced.block,
+            link: replaced.link(),
+        };
         self.cutoff.as_ref().map(end).unwrap_or_default()
+    }
+
+    /// What stands for the blocks that were deleted; nothing if none were.
+    pub fn replaced(&self) -> Option<Replaced> {
+        self.cutoff.as_ref().map(|cutoff| cutoff.replaced)
     }
 
     /// The last transaction that has no record any more.
@@ -116,17 +123,17 @@ impl Base {
         self.cutoff.as_ref().map(|cutoff| cutoff.txn)
     }
 
+    /// The subject as it was then.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
     /// Writes the rows of the base to a table.
     ///
     /// # Errors
     /// As [`Transaction::scan`].
     pub async fn copy_to(&self, txn: &Transaction, table: &Table) -> Result<()> {
-        let (mut rows, mut turns) = (Rows::new(txn, &self.table, KeyRange::all()), Turns::default());
-        while let Some(row) = rows.next().await? {
-            txn.put(table, &row).await?;
-            turns.end().await;
-        }
-        Ok(())
+        rows::copy(txn, &self.table, table).await.map(|_| ())
     }
 
     /// Checks that the base is what it was when it was made.
@@ -135,7 +142,7 @@ impl Base {
     /// `Internal` if it is not.
     pub async fn verify(&self, txn: &Transaction) -> Result<()> {
         match &self.cutoff {
-            Some(cutoff) if self.hash(txn).await? != cutoff.base => {
+            Some(cutoff) if self.hash(txn).await? != cutoff.replaced.base => {
                 let last = cutoff.ordinal;
                 Err(Error::internal(format!("the copy of block {last} and those before is not what it was")))
             }
@@ -210,10 +217,28 @@ impl Blocks<'_> {
     /// # Errors
     /// As [`Transaction::scan`].
     pub(super) async fn cut_off(&self, block: &Block, txn: TxnId) -> Result<()> {
+        let replaced = Replaced { block: block.hash, base: self.base()?.hash(self.txn).await? };
+        self.put_cutoff(&Cutoff { ordinal: block.ordinal, commit: block.last, txn, replaced }).await
+    }
+
+    /// Notes that the base was changed.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`]; `Internal` if nothing was deleted yet.
+    pub(super) async fn note_changed(&self) -> Result<()> {
         let base = self.base()?;
-        let hash = base.hash(self.txn).await?;
-        let cutoff = Cutoff { ordinal: block.ordinal, commit: block.last, txn, block: block.hash, base: hash };
-        self.txn.put(&base.state, &cutoff.row()).await
+        let row = self.txn.get(&base.state, &[state_key()]).await?;
+        let row = row.ok_or_else(|| Error::internal("the base was changed before any block was deleted"))?;
+        let mut cutoff = Cutoff::of_row(&row)?;
+        cutoff.replaced.base = base.hash(self.txn).await?;
+        self.put_cutoff(&cutoff).await
+    }
+
+    async fn put_cutoff(&self, cutoff: &Cutoff) -> Result<()> {
+        self.txn.put(&self.base()?.state, &cutoff.row()).await?;
+        let Some(first) = self.first().await? else { return Ok(()) };
+        let first = Block { previous: cutoff.replaced.link(), ..first };
+        self.txn.put(&self.blocks, &first.row()).await
     }
 }
 
@@ -224,7 +249,7 @@ mod tests {
     #[test]
     fn a_cutoff_reads_back() {
         let txn = TxnId { timestamp: 5, nonce: 7 };
-        let cutoff = Cutoff { ordinal: 3, commit: 9, txn, block: [1; 32], base: [2; 32] };
+        let cutoff = Cutoff { ordinal: 3, commit: 9, txn, replaced: Replaced { block: [1; 32], base: [2; 32] } };
         let row = cutoff.row();
         assert_eq!(Cutoff::of_row(&row), Ok(cutoff));
         assert_eq!(rows::flag(&row, 6), Ok(false));

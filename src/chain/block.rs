@@ -6,21 +6,24 @@
 //! after it as they are:
 //!
 //! - of a mutation: that of the tuple `[key]` or `[key, value]`; in a CompliantChain, the commitment to it;
-//! - of a transaction: of its id (8 bytes of nanoseconds, 2 of nonce, big-endian), and of its mutations;
+//! - of a transaction: of its id (8 bytes of nanoseconds, 2 of nonce, big-endian), and of its mutations; commits under
+//!   one id that come one after the other count as one transaction here;
 //! - of a block: of the hash of the block before it, and of the hash of the hashes of its transactions, in the order of
 //!   their commits.
 //!
-//! All of them are SHA-256, and the hash before the first block is zero. Where the first blocks were deleted, the hash
-//! before those that are left is that of the last of them.
+//! All of them are SHA-256, and the hash before the first block is zero. Where the first blocks were deleted, the next one
+//! is still made of the hash of the last of them, but names another in its place, the *link*: the hash of that and of
+//! what took the place of these blocks (`base.rs`). So that cannot be changed either, and no other block changes with it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::base::Base;
-use super::declaration::{ChainDef, Kind, Subject};
+use super::declaration::{ChainDef, Kind};
 use super::record::{self, Record};
-use super::rows::{self, Rows, numbers, table, texts};
+use super::rows::{self, Rows, Turns, numbers, table, texts};
 use crate::error::{Error, Result};
 use crate::storage::Transaction;
 use crate::storage::codec::KeyRange;
@@ -40,7 +43,7 @@ pub struct Block {
     /// The first and the last commit that is in it.
     pub first: u64,
     pub last: u64,
-    /// The hash of the block before it.
+    /// The hash of the block before it, or the link if that was deleted.
     pub previous: Hash,
     pub hash: Hash,
 }
@@ -51,8 +54,10 @@ pub(super) struct Start {
     pub ordinal: u64,
     /// The first commit that can be in it.
     pub first: u64,
-    /// The hash of the block before it.
+    /// The hash of the block before it, which its own is made of.
     pub previous: Hash,
+    /// What it names as that: the same, or the link if the block before it was deleted.
+    pub link: Hash,
 }
 
 /// What is known of the open block.
@@ -90,17 +95,34 @@ impl Block {
         })
     }
 
-    /// Where it begins.
-    pub(super) fn start(&self) -> Start {
-        Start { ordinal: self.ordinal, first: self.first, previous: self.previous }
+    /// Whether it begins there. Earlier releases wrote no links.
+    pub(super) fn begins_at(&self, start: &Start) -> bool {
+        (self.ordinal, self.first) == (start.ordinal, start.first)
+            && [start.link, start.previous].contains(&self.previous)
     }
 
     /// Where the block after it begins.
     pub(super) fn end(&self) -> Start {
-        Start { ordinal: self.ordinal + 1, first: self.last + 1, previous: self.hash }
+        Start { ordinal: self.ordinal + 1, first: self.last + 1, previous: self.hash, link: self.hash }
     }
 
-    fn row(&self) -> Vec<State> {
+    /// Where the block after it begins, if the block itself begins where the one before it ends.
+    ///
+    /// # Errors
+    /// `Internal` if it does not.
+    pub(super) fn after(&self, end: Start) -> Result<Start> {
+        match self.begins_at(&end) {
+            true => Ok(self.end()),
+            false => Err(self.fault("it does not follow the block before it, or what took the place of that")),
+        }
+    }
+
+    /// The error that the block is not what it was.
+    pub(super) fn fault(&self, what: &str) -> Error {
+        Error::internal(format!("block {}: {what}", self.ordinal))
+    }
+
+    pub(super) fn row(&self) -> Vec<State> {
         let numbers = [self.ordinal, self.first, self.last].map(State::from);
         let hashes = [self.previous, self.hash].map(|hash| State::from(hex::encode(hash)));
         numbers.into_iter().chain(hashes).collect()
@@ -125,7 +147,7 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// `NotFound` if it keeps none.
     pub async fn open(txn: &'a Transaction, chain: &'a ChainDef, subject: &Arc<Table>) -> Result<Self> {
-        let missing = || Error::not_found(format!("a {} keeps no blocks", chain.kind.class()));
+        let missing = || Error::not_found(format!("a {} keeps no history", chain.kind.class()));
         let records = txn.table(&record::path(&subject.name)).await?.ok_or_else(missing)?;
         let blocks = txn.table(&path(&subject.name)).await?.ok_or_else(missing)?;
         let base = match chain.kind {
@@ -135,6 +157,11 @@ impl<'a> Blocks<'a> {
         Ok(Self { txn, chain, subject: Arc::clone(subject), records, blocks, base })
     }
 
+    /// What the chain records the mutations of.
+    pub fn subject(&self) -> &Arc<Table> {
+        &self.subject
+    }
+
     /// The table of the records.
     pub fn records(&self) -> &Arc<Table> {
         &self.records
@@ -142,11 +169,6 @@ impl<'a> Blocks<'a> {
 
     pub(super) fn schema(&self) -> &Schema {
         &self.subject.schema
-    }
-
-    /// What the records are of.
-    pub fn subject_kind(&self) -> &'a Subject {
-        &self.chain.subject
     }
 
     /// Where the first block begins that was not deleted.
@@ -173,14 +195,12 @@ impl<'a> Blocks<'a> {
         rows::last(self.txn, &self.blocks, KeyRange::all()).await?.map(|row| Block::of_row(&row)).transpose()
     }
 
-    /// All blocks that are closed, in order.
-    pub async fn closed(&self) -> Result<Vec<Block>> {
-        let mut found = Rows::new(self.txn, &self.blocks, rows::range(&self.blocks, 0, u64::MAX)?);
-        let mut blocks = Vec::new();
-        while let Some(row) = found.next().await? {
-            blocks.push(Block::of_row(&row)?);
-        }
-        Ok(blocks)
+    /// The blocks that are closed, one after the other.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`].
+    pub(super) fn closed(&self) -> Result<Closed> {
+        Ok(Closed(Rows::new(self.txn, &self.blocks, rows::range(&self.blocks, 0, u64::MAX)?)))
     }
 
     /// The first block that is closed.
@@ -188,12 +208,11 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// As [`Transaction::scan`].
     pub(super) async fn first(&self) -> Result<Option<Block>> {
-        let mut rows = Rows::new(self.txn, &self.blocks, rows::range(&self.blocks, 0, u64::MAX)?);
-        rows.next().await?.map(|row| Block::of_row(&row)).transpose()
+        self.closed()?.next().await
     }
 
-    /// The commits that a block has records of, and the hash before it: those of a block that is closed, or of the open
-    /// one.
+    /// The commits that a block has records of, and the hash that it names as that of the block before it: those of a
+    /// block that is closed, or of the open one.
     ///
     /// # Errors
     /// `NotFound` if there is no such block.
@@ -204,7 +223,7 @@ impl<'a> Blocks<'a> {
         }
         let (kept, open) = (self.start().ordinal, self.open_block().await?);
         match open.ordinal == ordinal {
-            true => Ok((open.first, u64::MAX, open.previous)),
+            true => Ok((open.first, u64::MAX, open.link)),
             false => {
                 let known = format!("the first is {kept}, the last is {}", open.ordinal);
                 Err(Error::not_found(format!("there is no block {ordinal} ({known})")))
@@ -239,24 +258,54 @@ impl<'a> Blocks<'a> {
         Ok(Records { rows, schema: Arc::clone(&self.subject.schema) })
     }
 
-    /// A block as it is written: `["<hash before it>", {"<transaction>": [<mutation>, …], …}]`.
+    /// How many records there are.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`].
+    pub async fn records_len(&self) -> Result<u64> {
+        let estimate = self.txn.estimate(&self.records, None, &KeyRange::all());
+        if estimate.is_exact {
+            return Ok(estimate.rows_max);
+        }
+        let (mut rows, mut count) = (Rows::of(self.txn, &self.records, KeyRange::all(), vec![0], false), 0);
+        while rows.next().await?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The last commit of a transaction that is recorded: there may be several under one id.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`].
+    pub(super) async fn last_commit_of(&self, txn: TxnId) -> Result<Option<u64>> {
+        // What is appended meanwhile is not seen, so it must not conflict either.
+        let range = rows::range(&self.records, self.start().first, self.txn.snapshot_seq())?;
+        let mut rows = Rows::of(self.txn, &self.records, range, record::COMMIT_AND_TXN.into(), true);
+        let (name, mut turns) = (txn.to_string(), Turns::default());
+        while let Some(row) = rows.next().await? {
+            if rows::text(&row, 1)? == name {
+                return rows::number(&row, 0).map(Some);
+            }
+            turns.end().await;
+        }
+        Ok(None)
+    }
+
+    /// A block as it is written: `["<hash before it>", {"<transaction>": [<mutation>, …], …}]`. What a transaction has
+    /// committed later, under the same id, is at `<transaction>.<commit>`.
     ///
     /// # Errors
     /// `NotFound` if there is no such block.
     pub async fn form(&self, ordinal: u64) -> Result<State> {
         use base64::Engine as _;
         let (first, last, previous) = self.span(ordinal).await?;
-        let mut records = self.read(first, last)?;
-        let mut transactions: Vec<(Id, Vec<State>)> = Vec::new();
+        let (mut records, mut form) = (self.read(first, last)?, Form::default());
         while let Some(record) = records.next().await? {
-            let (name, mutation) = (record.txn.to_string(), record.entry.form(self.chain, self.schema())?);
-            match transactions.last_mut().filter(|(last, _)| last.as_str() == name) {
-                Some((_, mutations)) => mutations.push(mutation),
-                None => transactions.push((name.parse()?, vec![mutation])),
-            }
+            let mutation = record.entry.form(self.chain, self.schema())?;
+            form.add(&record, mutation)?;
         }
-        let entries = transactions.into_iter().map(|(name, mutations)| Ok((name, Tuple::try_new(mutations)?.into())));
-        let transactions = Map::try_new(entries.collect::<Result<Vec<(Id, State)>>>()?)?;
+        let transactions = form.finish()?;
         let previous = base64::engine::general_purpose::STANDARD.encode(previous);
         Ok(Tuple::try_new(vec![previous.into(), transactions.into()])?.into())
     }
@@ -312,9 +361,9 @@ impl<'a> Blocks<'a> {
 
     /// Writes a block. Returns where the next one begins.
     async fn put_block(&self, start: Start, part: Part) -> Result<Start> {
-        let Start { ordinal, first, previous } = start;
+        let Start { ordinal, first, previous, link } = start;
         let last = part.last.ok_or_else(|| Error::internal("a block without records"))?;
-        let block = Block { ordinal, first, last, previous, hash: part.hasher.finish(&previous) };
+        let block = Block { ordinal, first, last, previous: link, hash: part.hasher.finish(&previous) };
         self.txn.put(&self.blocks, &block.row()).await?;
         Ok(block.end())
     }
@@ -331,13 +380,86 @@ impl<'a> Blocks<'a> {
         Ok(hasher.finish(previous))
     }
 
-    /// The hash of the chain: that of the open block.
+    /// The hash of the chain: that of the open block; if blocks were deleted, that of the link and of the open block.
     ///
     /// # Errors
     /// As [`Transaction::scan`].
     pub async fn head(&self) -> Result<Hash> {
         let Start { first, previous, .. } = self.open_block().await?;
-        self.hash(first, u64::MAX, &previous).await
+        let open = self.hash(first, u64::MAX, &previous).await?;
+        Ok(self.replaced().map_or(open, |replaced| Replaced::pair(&replaced.link(), &open)))
+    }
+
+    /// What stands for the blocks that were deleted; nothing if none were.
+    pub fn replaced(&self) -> Option<Replaced> {
+        self.base.as_ref().and_then(Base::replaced)
+    }
+}
+
+/// What stands for blocks that were deleted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replaced {
+    /// The hash of the last of them.
+    pub block: Hash,
+    /// The hash of what took their place.
+    pub base: Hash,
+}
+
+impl Replaced {
+    /// The link: what the next block names as the hash of the block before it.
+    pub fn link(&self) -> Hash {
+        Self::pair(&self.block, &self.base)
+    }
+
+    fn pair(first: &Hash, second: &Hash) -> Hash {
+        let mut hasher = Sha256::new();
+        hasher.update(first);
+        hasher.update(second);
+        hasher.finalize().into()
+    }
+}
+
+/// Blocks that are closed, one after the other.
+pub(super) struct Closed(Rows);
+
+impl Closed {
+    /// The next block.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`]; `Internal` if what is kept of it is damaged.
+    pub async fn next(&mut self) -> Result<Option<Block>> {
+        self.0.next().await?.map(|row| Block::of_row(&row)).transpose()
+    }
+}
+
+/// The mutations of a block as they are written, by the commits that they are of.
+#[derive(Default)]
+struct Form {
+    commits: Vec<(Id, Vec<State>)>,
+    /// The last of these commits.
+    last: Option<u64>,
+    named: HashSet<TxnId>,
+}
+
+impl Form {
+    /// Adds a record, which is written as `mutation`.
+    fn add(&mut self, record: &Record, mutation: State) -> Result<()> {
+        if let Some((_, mutations)) = self.commits.last_mut().filter(|_| self.last == Some(record.commit)) {
+            mutations.push(mutation);
+            return Ok(());
+        }
+        self.last = Some(record.commit);
+        let name = match self.named.insert(record.txn) {
+            true => record.txn.to_string(),
+            false => format!("{}.{}", record.txn, record.commit),
+        };
+        self.commits.push((name.parse()?, vec![mutation]));
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Map> {
+        let entries = self.commits.into_iter().map(|(name, mutations)| Ok((name, Tuple::try_new(mutations)?.into())));
+        Map::try_new(entries.collect::<Result<Vec<(Id, State)>>>()?)
     }
 }
 

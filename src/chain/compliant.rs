@@ -408,18 +408,6 @@ impl<'a> Owners<'a> {
         Ok(purges)
     }
 
-    /// The users who were purged and whose rows stayed, which no record makes any more.
-    pub(super) async fn unrecorded(&self) -> Result<Unrecorded<'_>> {
-        let mut owners = BTreeSet::new();
-        if !self.purges_subject {
-            let mut found = Rows::new(self.blocks.txn, &self.log, KeyRange::all());
-            while let Some(row) = found.next().await? {
-                owners.insert(rows::hash(&row, 4)?);
-            }
-        }
-        Ok(Unrecorded { of: self, owners })
-    }
-
     /// The rows of the subject.
     fn rows(&self) -> Rows {
         Rows::new(self.blocks.txn, &self.blocks.subject, KeyRange::all())
@@ -431,23 +419,47 @@ impl<'a> Owners<'a> {
     }
 
     fn hash(&self, owner: &State) -> Hash {
-        let mut hasher = Sha256::new();
-        hasher.update(self.secret);
-        hasher.update(hash(owner));
-        hasher.finalize().into()
+        hash_with(&self.secret, owner)
     }
 }
 
-/// Tells rows that no record makes.
-pub(super) struct Unrecorded<'a> {
-    of: &'a Owners<'a>,
+fn hash_with(secret: &Hash, owner: &State) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update(secret);
+    hasher.update(hash(owner));
+    hasher.finalize().into()
+}
+
+/// Tells rows that no record makes: those of users who were purged, and whose rows stayed.
+pub(super) struct Unrecorded {
+    /// The column of the subject that says whose a row is.
+    column: usize,
+    /// What users are hashed with.
+    secret: Hash,
+    /// Hashed.
     owners: BTreeSet<Hash>,
 }
 
-impl Unrecorded<'_> {
+impl Unrecorded {
+    /// Those of a chain; nothing if there are none.
+    ///
+    /// # Errors
+    /// As [`Owners::open`].
+    pub(super) async fn of(blocks: &Blocks<'_>) -> Result<Option<Self>> {
+        let owners = Owners::open(blocks).await?;
+        let Some(Owners { column: Some(column), purges_subject: false, log, secret, .. }) = owners else {
+            return Ok(None);
+        };
+        let (mut owners, mut found) = (BTreeSet::new(), Rows::new(blocks.txn, &log, KeyRange::all()));
+        while let Some(row) = found.next().await? {
+            owners.insert(rows::hash(&row, 4)?);
+        }
+        Ok((!owners.is_empty()).then_some(Self { column, secret, owners }))
+    }
+
     /// Whether a row of the subject may be there without a record.
     pub(super) fn has(&self, row: &[State]) -> bool {
-        self.of.owner_of(row).is_some_and(|owner| self.owners.contains(&self.of.hash(owner)))
+        row.get(self.column).is_some_and(|owner| self.owners.contains(&hash_with(&self.secret, owner)))
     }
 }
 

@@ -8,18 +8,22 @@
 //! 2. [`record`] is what a record is, and what a transaction appends of it, in the transaction itself: so that the
 //!    records are durable with what they record, and in the order of the commits;
 //! 3. [`block`] cuts records into blocks that are linked by hashes, and [`verify`] checks these;
-//! 4. [`replay`] makes the subject again from the records, up to any transaction;
-//! 5. [`backup`] deletes what is old, [`reduce`] makes less of it, and both keep a copy of the subject in its place
-//!    (`base`); [`compliant`] deletes what a user wants to be forgotten; [`erasure`] sees to it that no file has any of
-//!    that any more.
+//! 4. [`replay`] makes the subject again from the records, up to any transaction, `compare` tells how the subject
+//!    differs from that, and [`rebuild`] repairs it;
+//! 5. [`backup`] deletes what is old, [`reduce`] makes less of it, and of the subject if it is to (`apply`), and both keep
+//!    a copy of the subject in its place (`base`); [`compliant`] deletes what a user wants to be forgotten; [`erasure`]
+//!    sees to it that no file has any of that any more.
 
+mod apply;
 pub mod backup;
 mod base;
 pub mod block;
+mod compare;
 pub mod compliant;
 pub mod declaration;
 pub mod erasure;
 pub mod policy;
+pub mod rebuild;
 pub mod record;
 pub mod reduce;
 pub mod replay;

@@ -51,7 +51,7 @@ pub struct Reduce {
     pub op: Id,
     /// Finest first.
     pub levels: Vec<Level>,
-    /// Whether the rows of the subject are replaced by the result. This host cannot do that yet.
+    /// Whether what it returns replaces the rows of the subject, too.
     pub apply: bool,
 }
 
@@ -195,10 +195,7 @@ impl Reduce {
                 "the last level is kept for ever, since there is none to reduce it to: expected [window, null]";
             return Err(at(levels.len() - 1)(Error::bad_request(message)));
         }
-        if options.flag("apply", false)? {
-            return Err(Error::not_implemented("this host cannot reduce the subject of a chain yet").within("apply"));
-        }
-        Ok(Self { op, levels, apply: false })
+        Ok(Self { op, levels, apply: options.flag("apply", false)? })
     }
 
     /// The nanoseconds that a window of a level covers: a whole multiple of those of the level before, as in seconds.

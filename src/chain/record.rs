@@ -14,11 +14,14 @@ use super::{base, block, compliant, reduce, rows};
 use crate::error::{Error, Result};
 use crate::storage::{RowChange, Transaction};
 use crate::txn::TxnId;
+use crate::value::cell::{cast_cell, cast_row};
 use crate::value::schema::{Column, ColumnType, Kind};
-use crate::value::{Class, Schema, State, Table, Tuple, hash};
+use crate::value::{Class, Schema, State, Table, Tuple, Value, cast, hash};
 
 /// The columns that the records of every chain have before those of the row.
 const OWN: usize = 4;
+/// Those of them that say which commit of which transaction a record is of.
+pub(super) const COMMIT_AND_TXN: [usize; 2] = [0, 2];
 /// Bytes of the changes of one transaction to one subject.
 const CHANGES_BYTES_MAX: u64 = 256 << 20;
 
@@ -114,6 +117,21 @@ pub fn value_key() -> State {
 /// The only row of the table that holds `value`.
 pub fn value_row(value: State) -> Vec<State> {
     vec![value_key(), value]
+}
+
+/// `value` as a chain over a value keeps it: in the class that it had at first, which is any if it was none.
+///
+/// # Errors
+/// `BadRequest` if it cannot be cast to that, or is no value.
+pub fn cast_value(initial: &State, value: &State) -> Result<State> {
+    let value = match initial {
+        State::Value(Value::None) => value.clone(),
+        initial => cast::cast(value, initial.class())?,
+    };
+    match value.is_value() {
+        true => Ok(value),
+        false => Err(Error::bad_request(format!("a chain over a value cannot keep a {}", value.class()))),
+    }
 }
 
 /// The schema of the subject of a chain.
@@ -231,6 +249,34 @@ impl Entry {
         })
     }
 
+    /// What has these [`parts`](Entry::parts), where the value of what was deleted is null. Its cells are cast to their
+    /// columns.
+    ///
+    /// # Errors
+    /// `BadRequest` if they are no key and no row of the subject.
+    pub(super) fn of_parts(chain: &ChainDef, subject: &Schema, key: &State, value: &State) -> Result<Self> {
+        let (is_put, cells) = match &chain.subject {
+            Subject::Value(_) if !key.is_none() => return Err(Error::bad_request("a value has no keys")),
+            Subject::Value(_) if value.is_none() => (false, vec![value_key()]),
+            Subject::Value(initial) => (true, value_row(cast_value(initial, value)?)),
+            Subject::Collection(schema) if schema.kind == Kind::BTree => match key.is_none() {
+                true => (true, cast_row(subject, cells_of(value)?)?),
+                false => (false, cast_row(subject, cells_of(key)?)?),
+            },
+            Subject::Collection(_) if value.is_none() => (false, cast_key(subject, key)?),
+            Subject::Collection(_) => {
+                let row = [cast_key(subject, key)?.as_slice(), cells_of(value)?].concat();
+                (true, cast_row(subject, &row)?)
+            }
+        };
+        Ok(Self { is_put, cells, seal: None })
+    }
+
+    /// The cells of the key; none if that was purged.
+    pub(super) fn key(&self, subject: &Schema) -> &[State] {
+        &self.cells[..subject.key_len.min(self.cells.len())]
+    }
+
     /// What was done: `[<key>]` for a delete, `[<key>, <value>]` for a put.
     ///
     /// # Errors
@@ -274,4 +320,20 @@ impl Entry {
             (_, false) => txn.delete(table, &self.cells).await.map(|_| ()),
         }
     }
+}
+
+fn cells_of(state: &State) -> Result<&[State]> {
+    match state {
+        State::Tuple(cells) => Ok(cells.items()),
+        other => Err(Error::bad_request(format!("expected a list of cells, not a {}", other.class()))),
+    }
+}
+
+fn cast_key(subject: &Schema, key: &State) -> Result<Vec<State>> {
+    let (cells, columns) = (cells_of(key)?, subject.key());
+    if cells.len() != columns.len() {
+        let (expected, found) = (columns.len(), cells.len());
+        return Err(Error::bad_request(format!("expected a key of {expected} cells, not {found}")));
+    }
+    columns.iter().zip(cells).map(|(column, cell)| cast_cell(column, cell)).collect()
 }

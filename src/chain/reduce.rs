@@ -10,6 +10,8 @@
 //! The op runs in the transaction of whoever asks for a reduction, between [`Levels::take`] and [`Levels::add`]. No
 //! more than `TAKEN_BYTES` are taken from a level at once; what is left is due again with the next request.
 //!
+//! If the chain says so (`apply.rs`), the subject has what the op returned too, in place of the rows that were reduced.
+//!
 //! One table beside the subject has the rows of all windows, and another the windows: of each, the hash of the window
 //! before it in its level (zero if there was none), the hash of all that it replaced, and the hash of both and of its
 //! rows. Where the first windows of a level were reduced, the hash before those that are left is that of the last of
@@ -62,8 +64,8 @@ pub struct Taken {
 #[derive(Debug, PartialEq)]
 pub struct Summary {
     start: u64,
-    /// The hash of what was reduced.
-    replaced: Hash,
+    /// What was reduced, as in [`Due`].
+    items: Tuple,
     /// Keys and values.
     rows: Vec<[State; 2]>,
 }
@@ -142,7 +144,32 @@ impl Due {
         };
         let odd = || format!("{op} reduces a chain, and so must return a list of pairs [<key>, <value>] of values");
         let rows = rows.ok_or_else(|| Error::bad_request(odd()))?;
-        Ok(Summary { start: self.start, replaced: hash(&self.items.clone().into()), rows })
+        Ok(Summary { start: self.start, items: self.items.clone(), rows })
+    }
+}
+
+impl Summary {
+    /// The keys and values of what was reduced.
+    ///
+    /// # Errors
+    /// `Internal` if there are none.
+    pub(super) fn items(&self) -> Result<Vec<(&State, &State)>> {
+        let items: Option<Vec<_>> = self.items.items().iter().map(key_and_value).collect();
+        items.ok_or_else(|| Error::internal("an item that is no triple"))
+    }
+
+    /// What the op has returned.
+    pub(super) fn rows(&self) -> &[[State; 2]] {
+        &self.rows
+    }
+}
+
+/// The key and the value of an item.
+fn key_and_value(item: &State) -> Option<(&State, &State)> {
+    let State::Tuple(item) = item else { return None };
+    match item.items() {
+        [_, key, value] => Some((key, value)),
+        _ => None,
     }
 }
 
@@ -316,10 +343,12 @@ impl<'a> Levels<'a> {
     async fn take_records(&self, before: u64, groups: &mut Groups) -> Result<()> {
         let (blocks, limit) = (self.blocks, TxnId { timestamp: before, nonce: 0 });
         blocks.close_before(limit).await?;
-        let mut end = None;
+        let (mut end, mut start) = (None, blocks.start());
         while !groups.is_full()
             && let Some((block, txn)) = blocks.first_before(limit).await?
         {
+            // What is wrong is kept as it is.
+            start = block.after(start)?;
             let mut records = blocks.read(block.first, block.last)?;
             while let Some(record) = records.next().await? {
                 let (key, value) = record.entry.parts(blocks.chain, blocks.schema())?;
@@ -373,12 +402,15 @@ impl<'a> Levels<'a> {
         Ok(items)
     }
 
-    /// Adds to windows of a level what they were reduced to.
+    /// Adds to windows of a level what they were reduced to, and changes the subject if the chain is to.
     ///
     /// # Errors
-    /// As [`Transaction::put`].
+    /// `BadRequest` if the subject is to have what are no rows of it; as [`Transaction::put`].
     pub async fn add(&self, level: usize, summaries: Vec<Summary>) -> Result<()> {
         let Some(first) = summaries.iter().map(|summary| summary.start).min() else { return Ok(()) };
+        if self.policy.apply {
+            self.blocks.apply(&self.policy.op, &summaries).await?;
+        }
         for summary in summaries {
             self.add_rows(level as u64, summary).await?;
         }
@@ -387,7 +419,8 @@ impl<'a> Levels<'a> {
 
     /// Adds rows to a window, whose hash is out of date then.
     async fn add_rows(&self, level: u64, summary: Summary) -> Result<()> {
-        let Summary { start, replaced, rows } = summary;
+        let Summary { start, items, rows } = summary;
+        let replaced = hash(&items.into());
         let (txn, new) = (self.txn(), Window { level, start, ..Window::default() });
         let window = match txn.get(&self.windows, &new.key()).await? {
             Some(row) => Window::of_row(&row)?,
@@ -529,6 +562,7 @@ mod tests {
         assert_eq!(summary.start, 60 * NANOS);
         assert_eq!(summary.rows[0], [State::NONE, 5i64.into()]);
         assert_eq!(summary.rows.len(), 2);
+        assert_eq!(summary.items(), Ok(vec![(&State::NONE, &State::from(5i64))]));
         assert!(due().summary(&"/sum", &tuple(Vec::new())).unwrap().rows.is_empty());
 
         let map = crate::value::Map::try_new([("a".into(), State::from(1i64))]).unwrap();

@@ -32,15 +32,27 @@ impl Turns {
 pub(crate) struct Rows {
     batches: BoxStream<'static, Result<arrow::array::RecordBatch>>,
     table: Arc<Table>,
+    /// Those of the table that are read.
+    columns: Vec<usize>,
     batch: std::vec::IntoIter<Vec<State>>,
 }
 
 impl Rows {
     /// The rows in a range of the keys of a table.
     pub fn new(txn: &Transaction, table: &Arc<Table>, range: KeyRange) -> Self {
-        let columns = (0..table.schema.columns.len()).collect();
-        let scan = Scan { index: None, range, columns, reverse: false, limit: None, prune: None };
-        Self { batches: txn.scan(table, scan), table: Arc::clone(table), batch: vec![].into_iter() }
+        Self::of(txn, table, range, (0..table.schema.columns.len()).collect(), false)
+    }
+
+    /// Some cells of the rows in a range of the keys of a table, the last row first if `reverse`.
+    pub(super) fn of(
+        txn: &Transaction,
+        table: &Arc<Table>,
+        range: KeyRange,
+        columns: Vec<usize>,
+        reverse: bool,
+    ) -> Self {
+        let scan = Scan { index: None, range, columns: columns.clone(), reverse, limit: None, prune: None };
+        Self { batches: txn.scan(table, scan), table: Arc::clone(table), columns, batch: vec![].into_iter() }
     }
 
     /// The next row.
@@ -53,10 +65,24 @@ impl Rows {
                 return Ok(Some(row));
             }
             let Some(batch) = self.batches.next().await else { return Ok(None) };
-            let columns: Vec<&Column> = self.table.schema.columns.iter().collect();
+            let columns: Vec<&Column> = self.columns.iter().map(|at| &self.table.schema.columns[*at]).collect();
             self.batch = codec::rows(&columns, &batch?)?.into_iter();
         }
     }
+}
+
+/// Writes the rows of one table to another. Returns how many there are.
+///
+/// # Errors
+/// As [`Transaction::scan`].
+pub(super) async fn copy(txn: &Transaction, from: &Arc<Table>, to: &Table) -> Result<u64> {
+    let (mut rows, mut turns, mut count) = (Rows::new(txn, from, KeyRange::all()), Turns::default(), 0);
+    while let Some(row) = rows.next().await? {
+        txn.put(to, &row).await?;
+        count += 1;
+        turns.end().await;
+    }
+    Ok(count)
 }
 
 /// The last row of a table in a range of its keys.

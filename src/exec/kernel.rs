@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use super::cache::{Cache, Stats};
 use super::call::Invocation;
 use super::codegen;
-use super::data::{OpenBlocks, Session, SqlReply};
+use super::data::{OpenBlocks, Session, SqlReply, reduce_link};
 use super::gateway::Gateway;
 use super::machine::{Compile, Machine, Outcome, Outside};
 use super::relation::Engine;
@@ -29,7 +29,7 @@ use crate::limits::Limits;
 use crate::planner::{Optimizer, PhysicalPlan, RuleContext};
 use crate::storage::{Store, TableDiff};
 use crate::txn::Txn;
-use crate::value::{Authority, Link, OpDef, State, Verb};
+use crate::value::{Authority, Doc, Link, OpDef, State, Verb};
 
 /// Calls of other hosts that one request makes at once.
 const CALLS_MAX: usize = 64;
@@ -219,12 +219,29 @@ impl Kernel {
             && now + 2 * now.saturating_duration_since(began) < txn.deadline
     }
 
-    /// Begins to do what chains had not finished when the host stopped.
+    /// Looks at all chains when the host starts: logs which of them have a history that is broken, and begins to do what
+    /// they had not finished when it stopped.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.
     pub async fn resume(&self, txn: &Txn) -> Result<()> {
         self.begin(txn).resume().await
+    }
+
+    /// Reduces chains when something of them is due, each in a transaction that `own_txn` makes. This never ends.
+    pub async fn reduce_chains(&self, own_txn: impl Fn() -> Txn) {
+        let reductions = self.open_blocks.reductions();
+        loop {
+            let chain = reductions.next().await;
+            let outcome = Box::pin(self.reduce(&own_txn(), &chain)).await;
+            reductions.note(&chain, outcome);
+        }
+    }
+
+    /// Reduces a chain, given by the path of what it records.
+    async fn reduce(&self, txn: &Txn, chain: &str) -> Result<State> {
+        let program = Program::call(reduce_link(chain)?, Verb::Post, &Doc::Null, &Doc::Null)?;
+        self.execute(txn, &self.prepare(program, txn.deadline)?).await
     }
 
     /// Begins a transaction.

@@ -13,10 +13,11 @@ use clap::{Parser, Subcommand};
 use super::auth::command::administrator;
 use super::auth::owner::owner;
 use super::auth::{Owner, TokenArgs};
+use super::offline::{RebuildArgs, VerifyArgs};
 use crate::exec::EngineConfig;
 use crate::limits::Limits;
 use crate::planner::Optimizer;
-use crate::storage::StoreConfig;
+use crate::storage::{DataDir, StoreConfig};
 use crate::value::Link;
 
 /// The smallest cache that the protocol allows, in bytes.
@@ -46,6 +47,10 @@ pub struct CommandLine {
 pub enum Command {
     /// Make a token that a secured host accepts
     Token(TokenArgs),
+    /// Check the history of chains, while no host runs
+    Verify(VerifyArgs),
+    /// Compare what a chain records with its history, and repair it, while no host runs
+    Rebuild(RebuildArgs),
 }
 
 /// An all-in-one transactional database and application server
@@ -63,6 +68,11 @@ pub struct Config {
     /// The directory for persistent data; created if it is missing
     #[arg(long = "data_dir", value_name = "DIR", default_value = "./data")]
     pub data_dir: PathBuf,
+
+    /// A file with the key that encrypts both directories, and then older ones [default: the environment variable
+    /// TC_AT_REST_KEY, or no encryption]
+    #[arg(long = "at_rest_key", value_name = "FILE")]
+    pub at_rest_key: Option<PathBuf>,
 
     /// The directory for temporary data; created if it is missing
     #[arg(long = "workspace", value_name = "DIR", default_value = "/tmp/tc/tmp")]
@@ -205,23 +215,25 @@ impl Config {
         to_usize(self.stack_size.max(STACK_BYTES_MIN))
     }
 
-    /// What queries may use; they spill to `workspace`.
-    pub fn engine(&self, workspace: &Path) -> EngineConfig {
+    /// What queries may use; they spill to `workspace`, encrypted if `seals_spills`.
+    pub fn engine(&self, workspace: &Path, seals_spills: bool) -> EngineConfig {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         EngineConfig {
             memory_bytes: to_usize(self.query_memory),
             spill_dir: Some(workspace.join("spill")),
+            seals_spills,
             threads,
             is_apart: true,
         }
     }
 
-    /// The store in the data directory at `path`.
+    /// The store in a data directory.
     ///
     /// # Errors
     /// `Internal` if the directory cannot be used.
-    pub fn store(&self, path: &Path) -> crate::error::Result<StoreConfig> {
-        StoreConfig::local(path, self.cache_size.unwrap_or(CACHE_BYTES), self.memtable_size)
+    pub fn store(&self, data: &DataDir) -> crate::error::Result<StoreConfig> {
+        let store = StoreConfig::local(data.path(), self.cache_size.unwrap_or(CACHE_BYTES), self.memtable_size)?;
+        Ok(StoreConfig { keys: data.keys().cloned(), ..store })
     }
 
     /// The address to listen on. A host that checks nobody's credentials is only reachable from its own machine,

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::at_rest::key_list;
 use super::auth::{Auth, HostActor, KeyRing, Policy};
 use super::config::Config;
 use super::connection::Connection;
@@ -34,7 +35,7 @@ use crate::error::Error;
 use crate::exec::{Engine, Gateway, Kernel};
 use crate::limits::Limits;
 use crate::planner::Optimizer;
-use crate::storage::{DataDir, Store, Workspace};
+use crate::storage::{DataDir, Store, StoreConfig, Workspace};
 use crate::txn::Txn;
 use crate::value::Link;
 
@@ -80,9 +81,9 @@ impl Host {
         engine: Engine,
         actor: HostActor,
         exporter: &Exporter,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let limits = config.limits();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (metrics, spans) = (Metrics::new(clock.now(), &exporter.counts), exporter.counts.ended.clone());
         let retry = Retry::new(rand::random(), metrics.retries.clone());
         let sent_tokens = config.peer.iter().chain(&config.trust);
@@ -118,6 +119,12 @@ fn auth(config: &Config, actor: HostActor, gateway: &Arc<dyn Gateway>, clock: &A
 }
 
 impl Host {
+    /// What a request carries that the host makes by itself.
+    fn own_txn(&self) -> Txn {
+        let (id, deadline) = (self.mint.mint(&*self.clock), self.clock.now() + self.limits.request_ttl);
+        Txn { id, deadline, token: None, access: None, watch: None }
+    }
+
     /// Completes when requests in progress are to be abandoned.
     pub(super) async fn stopped(&self) {
         // The sender lives as long as the host, so this cannot fail before it is true.
@@ -162,41 +169,102 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for sentence in config.later() {
         warn!("{sentence}");
     }
-    let data = DataDir::open(&config.data_dir).map_err(ServeError::Storage)?;
-    let secret = data.secret(HostActor::new_secret).map_err(ServeError::Storage)?;
-    let actor = HostActor::from_secret(&secret).map_err(ServeError::Store)?;
-    let workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
-    let store = open_store(&config, &data).await.map_err(ServeError::Store)?;
-    let engine = Engine::new(&config.engine(workspace.path())).map_err(ServeError::Store)?;
-    let address = SocketAddr::new(config.listen_ip(), config.http_port);
-    let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
-    let local = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
-    let exporter = Exporter::from_env().map_err(ServeError::Traces)?;
-    let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine, actor, &exporter));
+    let server = Box::pin(Server::start(&config, Arc::new(SystemClock))).await?;
     let stop = stop_signal().map_err(ServeError::Signals)?;
-    announce(&config, local);
-    resume(&host);
-    accept(listener, &host, stop).await;
-    tokio::join!(store.close(), exporter.close());
+    announce(&config, server.address);
+    Box::pin(server.run(stop)).await;
     Ok(())
 }
 
-/// Begins to do what was left undone when the host stopped. Nobody waits for that.
+/// A host that has its data and its address, and answers once it runs.
+pub struct Server {
+    host: Arc<Host>,
+    listener: TcpListener,
+    address: SocketAddr,
+    exporter: Exporter,
+    /// Nobody else uses them meanwhile.
+    data: DataDir,
+    _workspace: Workspace,
+}
+
+impl Server {
+    /// Opens the directories, recovers what was committed before the host stopped, and listens.
+    ///
+    /// # Errors
+    /// If any of that fails.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServeError> {
+        let keys = key_list(config.at_rest_key.as_deref()).map_err(ServeError::Storage)?;
+        let data = DataDir::open_sealed(&config.data_dir, keys.as_ref()).map_err(ServeError::Storage)?;
+        let secret = data.secret(HostActor::new_secret).map_err(ServeError::Storage)?;
+        let actor = HostActor::from_secret(&secret).map_err(ServeError::Store)?;
+        let workspace = Workspace::open(&config.workspace).map_err(ServeError::Storage)?;
+        let store = open_store(config, &data, &clock).await.map_err(ServeError::Store)?;
+        let engine = config.engine(workspace.path(), data.keys().is_some());
+        let engine = Engine::new(&engine).map_err(ServeError::Store)?;
+        let address = SocketAddr::new(config.listen_ip(), config.http_port);
+        let listener = listen(address).map_err(|error| ServeError::Listen(address, error))?;
+        let address = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
+        let exporter = Exporter::from_env().map_err(ServeError::Traces)?;
+        let host = Arc::new(Host::new(config, address, store, engine, actor, &exporter, clock));
+        Ok(Self { host, listener, address, exporter, data, _workspace: workspace })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `stop` completes and those in progress are answered.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        resume(&self.host);
+        let _data = reseal(&self.host.store, self.data);
+        let reducing = tokio::spawn(reduce_chains(Arc::clone(&self.host)));
+        accept(self.listener, &self.host, stop).await;
+        reducing.abort();
+        tokio::join!(self.host.store.close(), self.exporter.close());
+    }
+}
+
+/// Looks at what was left when the host stopped, and begins to do what was left undone. Nobody waits for that.
 fn resume(host: &Arc<Host>) {
     let host = Arc::clone(host);
     drop(tokio::spawn(async move {
-        let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
-        let txn = Txn { id, deadline, token: None, access: None, watch: None };
-        if let Err(error) = host.kernel.resume(&txn).await {
-            warn!(%error, "cannot look for what chains have to erase");
+        if let Err(error) = host.kernel.resume(&host.own_txn()).await {
+            warn!(%error, "cannot look at the chains, whether their histories are whole and what they have to erase");
         }
     }));
 }
 
+/// Reduces chains as they become due.
+async fn reduce_chains(host: Arc<Host>) {
+    host.kernel.reduce_chains(|| host.own_txn()).await;
+}
+
+/// Begins to write again what is encrypted with older keys, so that the next start needs the newest one only. Holds the
+/// data directory until the host has stopped.
+fn reseal(store: &Arc<Store>, data: DataDir) -> Arc<DataDir> {
+    let data = Arc::new(data);
+    if data.has_older_keys() {
+        let (store, data) = (Arc::clone(store), Arc::clone(&data));
+        drop(tokio::spawn(async move {
+            let done = match Box::pin(store.reseal()).await {
+                Ok(()) => data.forget_older_keys().map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match done {
+                Ok(()) => info!("older keys of --at_rest_key are not needed any more"),
+                Err(error) => {
+                    warn!(error, "older keys of --at_rest_key are still needed; trying again at the next start")
+                }
+            }
+        }));
+    }
+    data
+}
+
 /// Opens the store in the data directory, and recovers what was committed before the host stopped.
-async fn open_store(config: &Config, data: &DataDir) -> crate::error::Result<Arc<Store>> {
-    let store = Store::open(config.store(data.path())?).await?;
-    Ok(store)
+async fn open_store(config: &Config, data: &DataDir, clock: &Arc<dyn Clock>) -> crate::error::Result<Arc<Store>> {
+    Store::open(StoreConfig { clock: Arc::clone(clock), ..config.store(data)? }).await
 }
 
 /// Listens on `address`, also if connections of an earlier host on that port linger.

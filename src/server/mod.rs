@@ -15,13 +15,15 @@
 //! `sql` answers scripts of SQL in the same way. Rows, also those of a collection, may be streamed as they are computed (`arrow`,
 //! `body`); `diff` shows what a request that is hypothetical would change.
 //!
-//! Beside that, `config` is the command line, `openapi` and `docs` describe the host to people and tools, and `page` what is
+//! Beside that, `config` is the command line, `at_rest` reads the keys of what is encrypted on disk, [`offline`] does what
+//! takes a host that is stopped, `openapi` and `docs` describe the host to people and tools, and `page` what is
 //! installed on it.
 //!
 //! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
 //! deadline by more than a moment; nothing here knows what a program means.
 
 mod arrow;
+mod at_rest;
 pub mod auth;
 mod body;
 pub mod codec;
@@ -33,6 +35,7 @@ mod export;
 mod gateway;
 mod http;
 mod metrics;
+pub mod offline;
 mod openapi;
 mod page;
 mod query;
@@ -45,5 +48,6 @@ mod sql;
 mod store_metrics;
 mod watch;
 
+pub use at_rest::key_list;
 pub use config::{Command, CommandLine, Config};
-pub use http::{ServeError, serve};
+pub use http::{ServeError, Server, serve};

@@ -94,7 +94,7 @@ fn any_path() -> Value {
             parameters.push(parameter("key"));
         }
         if verb == Verb::Get {
-            parameters.push(parameter("openapi"));
+            parameters.extend([parameter("as_of"), parameter("openapi")]);
         }
         operation["parameters"] = Value::Array(parameters);
         if matches!(verb, Verb::Put | Verb::Post) {
@@ -118,6 +118,10 @@ pub(super) fn parameter(name: &str) -> Value {
     let (description, schema) = match name {
         "key" => ("A value as JSON text, so that strings are quoted.", json!({"type": "string"})),
         "txn_id" => ("<nanoseconds>-<nonce>: the transaction to run in.", json!({"type": "string"})),
+        "as_of" => (
+            "<nanoseconds>-<nonce>: a transaction. The reply shows what a chain of a service recorded as it was then.",
+            json!({"type": "string"}),
+        ),
         "format" => ("How to write the plan.", json!({"enum": ["text", "json", "dot", "svg"], "default": "text"})),
         "analyze" => ("Whether to run the program as well.", json!({"type": "boolean", "default": false})),
         "without" => ("The names of rules to leave out, with commas between them.", json!({"type": "string"})),

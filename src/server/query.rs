@@ -1,5 +1,5 @@
-//! The query of a request: its key, its transaction, whether and how to show its plan or what it would change, and whether to
-//! describe its path.
+//! The query of a request: its key, its transaction, the one after which it wants to see what was, whether and how to show its
+//! plan or what it would change, and whether to describe its path.
 
 use std::borrow::Cow;
 
@@ -18,6 +18,8 @@ pub(super) struct Query {
     /// Null if there is none.
     pub(super) key: Doc,
     pub(super) txn_id: Option<TxnId>,
+    /// The transaction after which the request wants to see what is at its path.
+    pub(super) as_of: Option<TxnId>,
     /// How to show the plan, if that is what the request asks for.
     pub(super) view: Option<View>,
     /// Whether the request asks for a description of what is at its path, for tools.
@@ -31,6 +33,7 @@ pub(super) struct Query {
 struct RawQuery<'a> {
     key: Option<&'a str>,
     txn_id: Option<&'a str>,
+    as_of: Option<&'a str>,
     explain: Option<&'a str>,
     format: Option<&'a str>,
     analyze: Option<&'a str>,
@@ -47,6 +50,7 @@ impl<'a> RawQuery<'a> {
             match decode_text(name).as_deref() {
                 Ok("key") => raw.key = Some(value),
                 Ok("txn_id") => raw.txn_id = Some(value),
+                Ok("as_of") => raw.as_of = Some(value),
                 Ok("explain") => raw.explain = Some(value),
                 Ok("format") => raw.format = Some(value),
                 Ok("analyze") => raw.analyze = Some(value),
@@ -67,9 +71,10 @@ impl Query {
             Some(key) if verb != Verb::Post => parse_key(key, depth_max)?,
             _ => Doc::Null,
         };
-        let txn_id = raw.txn_id.map(|id| decode_text(id)?.parse::<TxnId>()).transpose()?;
+        let txn = |text: Option<&str>| text.map(|id| decode_text(id)?.parse::<TxnId>()).transpose();
+        let (txn_id, as_of) = (txn(raw.txn_id)?, txn(raw.as_of).map_err(|error| error.within("?as_of"))?);
         let view = if explains || flag("explain", raw.explain)? { Some(View::parse(&raw)?) } else { None };
-        Ok(Self { key, txn_id, view, openapi: flag("openapi", raw.openapi)?, diff: flag("diff", raw.diff)? })
+        Ok(Self { key, txn_id, as_of, view, openapi: flag("openapi", raw.openapi)?, diff: flag("diff", raw.diff)? })
     }
 }
 
@@ -184,8 +189,8 @@ mod tests {
 
     #[test]
     fn malformed_parameters_are_refused() {
-        for text in ["key=foo", "key=", "key", "key=%22%ff%22", "txn_id=abc", "txn_id=1", "explain=maybe", "openapi=1"]
-        {
+        let odd = ["key=foo", "key=", "key", "key=%22%ff%22", "txn_id=abc", "txn_id=1", "as_of=", "as_of=%2212-5%22"];
+        for text in odd.into_iter().chain(["explain=maybe", "openapi=1"]) {
             assert_eq!(query(text).unwrap_err().kind(), Kind::BadRequest, "{text}");
         }
         assert!(query("diff=yes").is_err());
@@ -219,5 +224,7 @@ mod tests {
     fn transaction_ids_are_read() {
         let id = query("txn_id=1700000000000000000-5").unwrap().txn_id;
         assert_eq!(id, Some(TxnId { timestamp: 1_700_000_000_000_000_000, nonce: 5 }));
+        let past = query("as_of=12-5").unwrap();
+        assert_eq!((past.as_of, past.txn_id), (Some(TxnId { timestamp: 12, nonce: 5 }), None));
     }
 }

@@ -6,7 +6,8 @@
 use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
-use crate::value::{Class, Id, Link, Verb};
+use crate::txn::TxnId;
+use crate::value::{Class, Id, Link, Root, Verb};
 
 /// What a fixed path stands for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,7 +87,8 @@ pub(super) static ROUTES: &[Route] = &[
                       \"rows\": […]} for a query, {\"rows_affected\": n} otherwise. With the header \
                       accept: application/vnd.apache.arrow.stream, the rows of a query are streamed as Arrow batches. The \
                       schema of the tables of a service is its path with the version, without /service/; a table named \
-                      <table>~records has what the chain of the table recorded, and can only be read.",
+                      <table>~records has what the chain of the table recorded, and can only be read. FOR SYSTEM_TIME AS OF \
+                      '<transaction>' after such a table in FROM shows it as it was after that transaction.",
     },
     Route {
         path: "/metrics",
@@ -173,6 +175,24 @@ impl Target {
     }
 }
 
+/// The link to what was at `link`, which a chain of a service records, after a transaction.
+///
+/// # Errors
+/// `BadRequest` if it is the path of something that no chain can record.
+pub(super) fn past_of(link: &Link, txn: TxnId) -> Result<Link> {
+    let refused =
+        |why: &str| Error::bad_request(format!("as_of shows what a chain of a service recorded, and {link} {why}"));
+    let at = link.version_at().filter(|_| link.root() == Some(Root::Service));
+    let Some((member, rest)) = at.and_then(|at| link.path().split_at_checked(at + 2)) else {
+        return Err(refused("is no path of that"));
+    };
+    if rest.first().is_some_and(|first| first.as_str() == "chain") {
+        return Err(refused("is the chain itself"));
+    }
+    let past = [Id::from("chain"), Id::from("at"), txn.to_string().parse()?];
+    Ok(Link::local(member).join(&past).join(rest))
+}
+
 fn segment(path: &str, text: &str) -> Result<Id> {
     if text.is_empty() {
         return Err(Error::bad_request(format!("the path {path} has an empty segment")));
@@ -213,6 +233,22 @@ mod tests {
     fn malformed_paths_are_refused() {
         for path in ["", "*", "//", "//a", "/a/", "/a//b", "/a%20b", "/%ff", "/a%2Fb", "/$a", "/a%00"] {
             assert!(Target::parse(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_past_is_below_the_chain() {
+        let txn = TxnId { timestamp: 12, nonce: 5 };
+        let past = |path: &str| past_of(&path.parse().unwrap(), txn).map(|link| link.to_string()).ok();
+        let at = |path: &str| Some(path.to_string());
+        let items = "/service/a/shop/1.0.0/items";
+        assert_eq!(past(items), at("/service/a/shop/1.0.0/items/chain/at/12-5"));
+        assert_eq!(past("/service/a/shop/1.0.0/items/count"), at("/service/a/shop/1.0.0/items/chain/at/12-5/count"));
+        for path in ["chain", "chain/info", "chain/at/12-5"] {
+            assert_eq!(past(&format!("{items}/{path}")), None);
+        }
+        for path in ["/state", "/lib/a/shop/1.0.0/items", "/service", "/service/a/shop", "/service/a/shop/1.0.0"] {
+            assert_eq!(past(path), None);
         }
     }
 

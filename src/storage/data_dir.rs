@@ -4,9 +4,13 @@
 //! a power cut once the file and the directory were synced.
 //!
 //! Files:
-//! - `<data_dir>/tinychain.json`: `{"format":1}`, the version of everything else in the directory.
-//! - `<data_dir>/tinychain.key`: 64 hexadecimal digits, the secret key of the host, made when it first starts. Only its
-//!   user may read it. Releases that have no keys leave it alone, so it does not change the format.
+//! - `<data_dir>/tinychain.json`: `{"format":1}`, the version of everything else in the directory. If that is
+//!   encrypted, `{"format":2,"salt":"…","keys":["…"]}`: the same, sealed as [`super::seal`] says, with keys that are
+//!   derived from the salt. The names of all keys are here that anything may be sealed with, so that a host does not
+//!   start without one of them.
+//! - `<data_dir>/tinychain.key`: 64 hexadecimal digits, the secret key of the host, made when it first starts; sealed
+//!   like the rest. Only its user may read it. Releases that have no keys leave it alone, so it does not change the
+//!   format.
 //! - `<data_dir>/tinychain.lock`: empty; locked by the host that uses the directory, for as long as it runs.
 //! - `<workspace>/.tinychain/<process>-<number>/`: the scratch directory of one host, with a lock of its own.
 //! - `<workspace>/.tinychain/tinychain.lock`: locked while a host starts, so that no other host takes its new, not yet
@@ -16,9 +20,18 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The version of the files of a data directory that this release writes.
+use parking_lot::Mutex;
+use serde_json::{Value as Json, json};
+
+use super::seal::{KeyId, KeyList, Keys, SALT_BYTES, open_bytes, seal_bytes};
+use crate::env;
+use crate::error::Error;
+
+/// The versions of the files of a data directory that this release writes: as they are, and encrypted.
 const FORMAT: u64 = 1;
+const SEALED_FORMAT: u64 = 2;
 const FORMAT_FILE: &str = "tinychain.json";
 const KEY_FILE: &str = "tinychain.key";
 const LOCK_FILE: &str = "tinychain.lock";
@@ -29,18 +42,42 @@ const MARKER: &str = ".tinychain";
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
+    /// Nothing if the directory is not encrypted.
+    seal: Option<Seal>,
     /// Released when this is dropped.
     _lock: File,
 }
 
 impl DataDir {
-    /// Opens the directory at `path`, and creates it first if it is missing.
+    /// Opens the directory at `path`, which is not encrypted, and creates it first if it is missing.
     ///
     /// # Errors
-    /// If the directory cannot be written, another host uses it, or it has a format that this release does not read.
+    /// As [`DataDir::open_sealed`].
     pub fn open(path: &Path) -> io::Result<Self> {
-        let lock = prepare(path).map_err(|error| explain(error, format_args!("data directory {}", path.display())))?;
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        Self::open_sealed(path, None)
+    }
+
+    /// Opens the directory at `path`, which is encrypted if there are `keys`, and creates it first if it is missing.
+    ///
+    /// # Errors
+    /// If the directory cannot be written, another host uses it, or it has a format that this release does not read. If it
+    /// is encrypted and not all its keys are given, or is not and there are some.
+    pub fn open_sealed(path: &Path, keys: Option<&KeyList>) -> io::Result<Self> {
+        let opened = prepare(path, keys);
+        let (lock, seal) = opened.map_err(|error| explain(error, format_args!("data directory {}", path.display())))?;
+        Ok(Self { path: path.to_path_buf(), seal, _lock: lock })
+    }
+
+    /// Opens the directory at `path` as a host left it.
+    ///
+    /// # Errors
+    /// `NotFound` if no host has used the directory; as [`DataDir::open_sealed`].
+    pub fn open_existing(path: &Path, keys: Option<&KeyList>) -> io::Result<Self> {
+        if !path.join(FORMAT_FILE).is_file() {
+            let error = io::Error::new(io::ErrorKind::NotFound, "no host has used it");
+            return Err(explain(error, format_args!("data directory {}", path.display())));
+        }
+        Self::open_sealed(path, keys)
     }
 
     /// Where this directory is.
@@ -48,15 +85,45 @@ impl DataDir {
         &self.path
     }
 
+    /// What encrypts the directory, if anything does.
+    pub fn keys(&self) -> Option<&Arc<Keys>> {
+        self.seal.as_ref().map(|seal| &seal.keys)
+    }
+
+    /// Whether something may be encrypted with other keys than the newest one.
+    pub fn has_older_keys(&self) -> bool {
+        self.seal.as_ref().is_some_and(|seal| seal.ids.lock().len() > 1)
+    }
+
+    /// Notes that all but the secret key is encrypted with the newest key by now, so that a host can start without the
+    /// others.
+    ///
+    /// # Errors
+    /// If the directory cannot be written.
+    pub fn forget_older_keys(&self) -> io::Result<()> {
+        let Some(seal) = &self.seal else { return Ok(()) };
+        let forget = || -> io::Result<()> {
+            let secret = read_secret(&self.path, Some(&seal.keys))?;
+            write_secret(&self.path, Some(&seal.keys), &secret)?;
+            let mut ids = seal.ids.lock();
+            let current = vec![seal.keys.current()];
+            write_format(&self.path, Some((&seal.salt, current.as_slice())))?;
+            *ids = current;
+            Ok(())
+        };
+        forget().map_err(|error| explain(error, format_args!("data directory {}", self.path.display())))
+    }
+
     /// The secret key of the host as text, which `make` makes if there is none yet.
     ///
     /// # Errors
     /// If the key cannot be read or written. A key that is damaged is never replaced.
     pub fn secret(&self, make: impl FnOnce() -> String) -> io::Result<String> {
-        match Self::read_secret(&self.path) {
+        let keys = self.keys().map(Arc::as_ref);
+        match read_secret(&self.path, keys) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let text = make();
-                let written = write_whole(&self.path, KEY_FILE, &text, &mut private());
+                let written = write_secret(&self.path, keys, &text);
                 written.map_err(|error| explain(error, format_args!("data directory {}", self.path.display())))?;
                 Ok(text)
             }
@@ -67,21 +134,92 @@ impl DataDir {
     /// The secret key of the host whose data is at `path`, also while that runs.
     ///
     /// # Errors
-    /// `NotFound` if no host has used the directory, or it cannot be read.
-    pub fn read_secret(path: &Path) -> io::Result<String> {
-        let path = path.join(KEY_FILE);
-        fs::read_to_string(&path).map_err(|error| explain(error, format_args!("key {}", path.display())))
+    /// `NotFound` if no host has used the directory, or it cannot be read, or not with these keys.
+    pub fn read_secret(path: &Path, keys: Option<&KeyList>) -> io::Result<String> {
+        let seal = match read_format(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            format => format.and_then(|format| Seal::of(format, keys)),
+        };
+        let seal = seal.map_err(|error| explain(error, format_args!("data directory {}", path.display())))?;
+        read_secret(path, seal.as_ref().map(|seal| &*seal.keys))
     }
 }
 
-fn prepare(path: &Path) -> io::Result<File> {
+fn read_secret(dir: &Path, keys: Option<&Keys>) -> io::Result<String> {
+    let path = dir.join(KEY_FILE);
+    let read = fs::read(&path).and_then(|bytes| {
+        let bytes = match keys {
+            None => bytes,
+            Some(keys) => open_bytes(keys, KEY_FILE, &bytes).map_err(invalid)?,
+        };
+        String::from_utf8(bytes).map_err(|_| invalid("it is not text"))
+    });
+    read.map_err(|error| explain(error, format_args!("key {}", path.display())))
+}
+
+fn write_secret(dir: &Path, keys: Option<&Keys>, text: &str) -> io::Result<()> {
+    match keys {
+        None => write_whole(dir, KEY_FILE, text.as_bytes(), &mut private()),
+        Some(keys) => {
+            let sealed = seal_bytes(keys, KEY_FILE, text.as_bytes()).map_err(internal)?;
+            write_whole(dir, KEY_FILE, &sealed, &mut private())
+        }
+    }
+}
+
+fn prepare(path: &Path, keys: Option<&KeyList>) -> io::Result<(File, Option<Seal>)> {
     if !path.is_dir() {
         fs::create_dir_all(path)?;
         sync_dir(parent(path))?;
     }
     let lock = lock(&path.join(LOCK_FILE))?;
-    check_format(path)?;
-    Ok(lock)
+    let seal = check_format(path, keys)?;
+    Ok((lock, seal))
+}
+
+/// How a directory is encrypted.
+#[derive(Debug)]
+struct Seal {
+    salt: [u8; SALT_BYTES],
+    keys: Arc<Keys>,
+    /// All keys that something may be sealed with, which are among `keys`.
+    ids: Mutex<Vec<KeyId>>,
+}
+
+/// What the format file says of a directory that is encrypted.
+#[derive(Debug)]
+struct SealedFormat {
+    salt: [u8; SALT_BYTES],
+    ids: Vec<KeyId>,
+}
+
+impl Seal {
+    /// What encrypts a directory of this format, if anything does.
+    ///
+    /// # Errors
+    /// If not all its keys are given, or some for a directory that is not encrypted.
+    fn of(format: Option<SealedFormat>, keys: Option<&KeyList>) -> io::Result<Option<Self>> {
+        let (format, keys) = match (format, keys) {
+            (None, None) => return Ok(None),
+            (Some(format), Some(keys)) => (format, keys),
+            (Some(_), None) => {
+                return Err(invalid("it is encrypted: give its key by --at_rest_key or TC_AT_REST_KEY"));
+            }
+            (None, Some(_)) => {
+                return Err(invalid(
+                    "it is not encrypted, and --at_rest_key or TC_AT_REST_KEY is only for a directory that was from the start",
+                ));
+            }
+        };
+        let keys = keys.of(&format.salt).map_err(internal)?;
+        let missing = format.ids.iter().copied().find(|id| !keys.has(*id));
+        match missing {
+            None => Ok(Some(Self { salt: format.salt, keys: Arc::new(keys), ids: Mutex::new(format.ids) })),
+            Some(id) => Err(invalid(format!(
+                "it is encrypted with another key, whose name is {id}: --at_rest_key or TC_AT_REST_KEY must give that one too"
+            ))),
+        }
+    }
 }
 
 /// The scratch directory of one host. It is deleted when this is dropped, or else when the next host starts.
@@ -170,37 +308,86 @@ fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads the format file of `dir`, or writes it if there is none.
-fn check_format(dir: &Path) -> io::Result<()> {
-    match fs::read(dir.join(FORMAT_FILE)) {
-        Ok(text) => read_format(&text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => write_format(dir),
-        Err(error) => Err(error),
-    }
-}
-
-fn read_format(text: &[u8]) -> io::Result<()> {
-    let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    let json: serde_json::Value = match serde_json::from_slice(text) {
-        Ok(json) => json,
-        Err(error) => return invalid(format!("its {FORMAT_FILE} is not valid: {error}")),
+/// Reads the format file of `dir`, or writes it if there is none, or if it does not name the newest key.
+fn check_format(dir: &Path, keys: Option<&KeyList>) -> io::Result<Option<Seal>> {
+    let (format, is_new) = match read_format(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (keys.map(|_| SealedFormat { salt: env::secret(), ids: vec![] }), true)
+        }
+        format => (format?, false),
     };
-    match json.get("format").and_then(serde_json::Value::as_u64) {
-        Some(FORMAT) => Ok(()),
-        Some(other) => invalid(format!("it has format {other}, but this release reads format {FORMAT}")),
-        None => invalid(format!("its {FORMAT_FILE} does not name a format")),
+    let seal = Seal::of(format, keys)?;
+    let Some(sealed) = &seal else {
+        if is_new {
+            write_format(dir, None)?;
+        }
+        return Ok(None);
+    };
+    let mut ids = sealed.ids.lock();
+    let current = sealed.keys.current();
+    if ids.first() != Some(&current) {
+        // Before anything is sealed with it.
+        ids.retain(|id| *id != current);
+        ids.insert(0, current);
+        write_format(dir, Some((&sealed.salt, ids.as_slice())))?;
+    }
+    drop(ids);
+    Ok(seal)
+}
+
+/// Reads the format file of `dir`: how it is encrypted, if it is.
+fn read_format(dir: &Path) -> io::Result<Option<SealedFormat>> {
+    let text = fs::read(dir.join(FORMAT_FILE))?;
+    let json: Json =
+        serde_json::from_slice(&text).map_err(|error| invalid(format!("its {FORMAT_FILE} is not valid: {error}")))?;
+    match json.get("format").and_then(Json::as_u64) {
+        Some(FORMAT) => Ok(None),
+        Some(SEALED_FORMAT) => {
+            let format = read_sealed_format(&json);
+            format.map(Some).ok_or_else(|| invalid(format!("its {FORMAT_FILE} does not name its salt and keys")))
+        }
+        Some(other) => Err(invalid(format!(
+            "it has format {other}, but this release reads format {FORMAT} and, encrypted, {SEALED_FORMAT}"
+        ))),
+        None => Err(invalid(format!("its {FORMAT_FILE} does not name a format"))),
     }
 }
 
-fn write_format(dir: &Path) -> io::Result<()> {
-    write_whole(dir, FORMAT_FILE, &format!("{{\"format\":{FORMAT}}}\n"), &mut OpenOptions::new())
+fn read_sealed_format(json: &Json) -> Option<SealedFormat> {
+    let mut salt = [0; SALT_BYTES];
+    hex::decode_to_slice(json.get("salt")?.as_str()?, &mut salt).ok()?;
+    let ids = json.get("keys")?.as_array()?.iter().map(|id| KeyId::parse(id.as_str()?));
+    let ids: Vec<KeyId> = ids.collect::<Option<_>>()?;
+    // A directory that names no key would open with any.
+    (!ids.is_empty()).then_some(SealedFormat { salt, ids })
+}
+
+/// Writes the format file of a directory, with the salt and the names of the keys of one that is encrypted.
+fn write_format(dir: &Path, seal: Option<(&[u8; SALT_BYTES], &[KeyId])>) -> io::Result<()> {
+    let json = match seal {
+        None => json!({ "format": FORMAT }),
+        Some((salt, ids)) => {
+            let ids: Vec<String> = ids.iter().map(KeyId::to_string).collect();
+            json!({ "format": SEALED_FORMAT, "salt": hex::encode(salt), "keys": ids })
+        }
+    };
+    write_whole(dir, FORMAT_FILE, format!("{json}\n").as_bytes(), &mut OpenOptions::new())
+}
+
+fn invalid(why: impl Into<String>) -> io::Error {
+    let why: String = why.into();
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn internal(error: Error) -> io::Error {
+    io::Error::other(error.message().to_string())
 }
 
 /// Writes a file so that it is either complete or absent, whatever happens.
-fn write_whole(dir: &Path, name: &str, text: &str, options: &mut OpenOptions) -> io::Result<()> {
+fn write_whole(dir: &Path, name: &str, bytes: &[u8], options: &mut OpenOptions) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.new"));
     let mut file = options.create(true).truncate(true).write(true).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, dir.join(name))?;
     sync_dir(dir)
@@ -258,6 +445,20 @@ mod tests {
     }
 
     #[test]
+    fn only_what_a_host_has_used_is_opened_as_it_was_left() {
+        let root = tempfile::tempdir().unwrap();
+        for path in [root.path().to_path_buf(), root.path().join("none")] {
+            let error = DataDir::open_existing(&path, None).unwrap_err();
+            assert!(error.to_string().contains("no host has used it"), "{error}");
+        }
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let running = DataDir::open(root.path()).unwrap();
+        assert!(DataDir::open_existing(root.path(), None).unwrap_err().to_string().contains("another tinychain host"));
+        drop(running);
+        assert_eq!(DataDir::open_existing(root.path(), None).unwrap().path(), root.path());
+    }
+
+    #[test]
     fn two_hosts_cannot_share_a_data_directory() {
         let root = tempfile::tempdir().unwrap();
         let first = DataDir::open(root.path()).unwrap();
@@ -269,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_format_of_the_future_is_refused_and_left_alone() {
-        for text in ["{\"format\":2}", "{}", "nonsense", ""] {
+        for text in ["{\"format\":3}", "{\"format\":2}", "{}", "nonsense", ""] {
             let root = tempfile::tempdir().unwrap();
             fs::write(root.path().join(FORMAT_FILE), text).unwrap();
             assert!(DataDir::open(root.path()).is_err(), "{text}");
@@ -280,17 +481,74 @@ mod tests {
     #[test]
     fn a_secret_is_made_once_and_is_nobody_elses() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(DataDir::read_secret(root.path()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(DataDir::read_secret(root.path(), None).unwrap_err().kind(), io::ErrorKind::NotFound);
         let dir = DataDir::open(root.path()).unwrap();
         assert_eq!(dir.secret(|| "first".into()).unwrap(), "first");
         assert_eq!(dir.secret(|| "second".into()).unwrap(), "first");
-        assert_eq!(DataDir::read_secret(root.path()).unwrap(), "first");
+        assert_eq!(DataDir::read_secret(root.path(), None).unwrap(), "first");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             let mode = fs::metadata(root.path().join(KEY_FILE)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    fn keys(list: &[u8]) -> KeyList {
+        let words: Vec<String> = list.iter().map(|byte| format!("{byte:02x}").repeat(32)).collect();
+        KeyList::parse(words.join(",").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_encrypted_directory_opens_with_its_key_only() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open_sealed(root.path(), Some(&keys(&[1]))).unwrap();
+        assert_eq!(dir.secret(|| "secret text".into()).unwrap(), "secret text");
+        assert!(dir.keys().is_some() && !dir.has_older_keys());
+        drop(dir);
+        let text = fs::read_to_string(root.path().join(FORMAT_FILE)).unwrap();
+        assert!(text.contains("\"format\":2"), "{text}");
+        let sealed = fs::read(root.path().join(KEY_FILE)).unwrap();
+        assert!(!sealed.windows(11).any(|part| part == b"secret text"));
+
+        let refused = |keys: Option<&KeyList>| DataDir::open_sealed(root.path(), keys).unwrap_err().to_string();
+        assert!(refused(None).contains("it is encrypted: give its key by --at_rest_key"));
+        assert!(refused(Some(&keys(&[2]))).contains("it is encrypted with another key"));
+        assert!(DataDir::read_secret(root.path(), None).is_err());
+        assert!(DataDir::read_secret(root.path(), Some(&keys(&[2]))).is_err());
+        assert_eq!(fs::read_to_string(root.path().join(FORMAT_FILE)).unwrap(), text);
+        assert_eq!(DataDir::read_secret(root.path(), Some(&keys(&[1]))).unwrap(), "secret text");
+        let dir = DataDir::open_sealed(root.path(), Some(&keys(&[1]))).unwrap();
+        assert_eq!(dir.secret(|| "another".into()).unwrap(), "secret text");
+    }
+
+    #[test]
+    fn a_plain_directory_takes_no_key() {
+        let root = tempfile::tempdir().unwrap();
+        drop(DataDir::open(root.path()).unwrap());
+        let error = DataDir::open_sealed(root.path(), Some(&keys(&[1]))).unwrap_err();
+        assert!(error.to_string().contains("it is not encrypted, and --at_rest_key"), "{error}");
+        assert!(DataDir::open(root.path()).is_ok());
+    }
+
+    #[test]
+    fn an_older_key_is_needed_until_it_is_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let open = |list: &[u8]| DataDir::open_sealed(root.path(), Some(&keys(list)));
+        open(&[1]).unwrap().secret(|| "secret".into()).unwrap();
+        assert!(open(&[2]).is_err());
+        let dir = open(&[2, 1]).unwrap();
+        assert!(dir.has_older_keys() && dir.secret(String::new).unwrap() == "secret");
+        drop(dir);
+        assert!(open(&[2]).is_err() && open(&[1]).is_err());
+        let dir = open(&[2, 1]).unwrap();
+        dir.forget_older_keys().unwrap();
+        assert!(!dir.has_older_keys());
+        drop(dir);
+        assert!(open(&[1]).is_err());
+        assert_eq!(open(&[2]).unwrap().secret(String::new).unwrap(), "secret");
+        // A key that is not used may be given all the same.
+        assert!(!open(&[2, 3]).unwrap().has_older_keys());
     }
 
     #[test]

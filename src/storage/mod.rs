@@ -11,11 +11,11 @@
 //! 1. [`txn`] is what everything above uses; [`load`] brings many rows, [`diff`] and [`changes`] say what a transaction
 //!    changed;
 //! 2. [`store`] opens and recovers; [`committer`] and [`sequencer`] commit; [`checkpoint`] and [`compaction`] tidy up in the
-//!    background, and [`scrub`] leaves nothing behind where that is asked for;
+//!    background, [`scrub`] leaves nothing behind where that is asked for, and [`reseal`] does without older keys;
 //! 3. [`tree`] reads one sorted tree at one snapshot, and [`merge`](mod@merge) its parts: [`memtable`]s and [`segment`]s, which a
 //!    [`version`] lists;
 //! 4. [`codec`] is how cells, keys and rows are stored, [`log`] and [`files`] are where, [`manifest`] says what there is;
-//! 5. [`catalog`] is the tree of tables.
+//! 5. [`catalog`] is the tree of tables; [`seal`] encrypts what is on disk, below all of this.
 //!
 //! Invariants: a segment never changes, and lives as long as somebody reads it; what was acknowledged is in the log or in
 //! a segment that a durable manifest lists; everybody sees all of a commit or nothing of it.
@@ -49,7 +49,9 @@ mod metered;
 mod pins;
 pub mod read_set;
 mod recovery;
+mod reseal;
 mod scrub;
+pub mod seal;
 pub mod segment;
 mod sequencer;
 mod shared;

@@ -25,6 +25,7 @@ use super::log::{Disk, Entry, Log, LogOptions, WriteValue};
 use super::manifest::Manifest;
 use super::memtable::{Key, Payload};
 use super::metered::MeteredDisk;
+use super::seal::{Keys, SealedObjects};
 use super::segment::{GarbageSink as _, SegmentMeta, SegmentStore, Sweeper};
 use super::shared::{Parts, Shared};
 use super::store::StoreConfig;
@@ -60,7 +61,12 @@ struct Named {
 /// # Errors
 /// `Internal` if something that was durable is missing, damaged or of another release, or if a file cannot be read.
 pub(super) async fn open(config: StoreConfig) -> Result<Shared> {
-    let objects = Arc::clone(&config.objects);
+    let sealed = config.keys.as_ref().map(|keys| SealedObjects::new(Arc::clone(&config.objects), Arc::clone(keys)));
+    let sealed = sealed.map(Arc::new);
+    let objects: Arc<dyn ObjectStore> = match &sealed {
+        Some(sealed) => Arc::<SealedObjects>::clone(sealed),
+        None => config.objects,
+    };
     let manifest = Manifest::load(&*objects).await?.unwrap_or_default();
     let files: BTreeSet<u64> = list_segments(&*objects).await?.into_iter().collect();
     check_files(&manifest, &files)?;
@@ -70,7 +76,7 @@ pub(super) async fn open(config: StoreConfig) -> Result<Shared> {
     let segments = SegmentStore::new(Arc::clone(&objects), cache, Arc::<Sweeper>::clone(&sweeper));
     let disk = Arc::new(MeteredDisk::new(config.disk));
     let floor = manifest.floor_seq;
-    let Found { log, entries } = open_log(Arc::<MeteredDisk>::clone(&disk), floor, config.inline).await?;
+    let Found { log, entries } = open_log(Arc::<MeteredDisk>::clone(&disk), config.keys, floor, config.inline).await?;
     let seq = log.next_seq().saturating_sub(1);
 
     let (version, mut directory) = load(&manifest, &segments).await?;
@@ -94,6 +100,7 @@ pub(super) async fn open(config: StoreConfig) -> Result<Shared> {
     let logged = if replayed == 0 { 0 } else { log_bytes };
     let shared = Shared::new(Parts {
         segments,
+        sealed,
         sweeper,
         disk,
         clock: config.clock,
@@ -124,14 +131,14 @@ fn check_files(manifest: &Manifest, files: &BTreeSet<u64>) -> Result<()> {
     }
 }
 
-async fn open_log(disk: Arc<dyn Disk>, floor: u64, inline: bool) -> Result<Found> {
+async fn open_log(disk: Arc<dyn Disk>, keys: Option<Arc<Keys>>, floor: u64, inline: bool) -> Result<Found> {
     let options = if inline {
         // Many small files, so that tests see what becomes of them.
         LogOptions { file_bytes: INLINE_FILE_BYTES, prepares_ahead: false }
     } else {
         LogOptions::default()
     };
-    let open = move || Log::open_with(disk, floor, options).map(|(log, entries)| Found { log, entries });
+    let open = move || Log::open_sealed(disk, keys, floor, options).map(|(log, entries)| Found { log, entries });
     if inline { open() } else { run_blocking(open).await.map_err(|error| join_error(&error))? }
 }
 

@@ -22,6 +22,7 @@ use super::log::Disk as _;
 use super::manifest::Manifest;
 use super::metered::MeteredDisk;
 use super::pins::Pins;
+use super::seal::SealedObjects;
 use super::segment::{SegmentStore, Sweeper};
 use super::version::{Snapshot, TreeVersion, Version};
 use super::writer::Writer;
@@ -45,6 +46,8 @@ const OVERLAP_MAX: usize = 24;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) segments: SegmentStore,
+    /// Where the segments are, if they are encrypted.
+    pub(super) sealed: Option<Arc<SealedObjects>>,
     pub(super) sweeper: Arc<Sweeper>,
     pub(super) disk: Arc<MeteredDisk>,
     pub(super) clock: Arc<dyn Clock>,
@@ -73,6 +76,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) segments: SegmentStore,
+    pub(super) sealed: Option<Arc<SealedObjects>>,
     pub(super) sweeper: Arc<Sweeper>,
     pub(super) disk: Arc<MeteredDisk>,
     pub(super) clock: Arc<dyn Clock>,
@@ -145,6 +149,7 @@ impl Shared {
         let newest = Newest { version: Arc::new(parts.version), seq: parts.seq, overlaps };
         Self {
             segments: parts.segments,
+            sealed: parts.sealed,
             sweeper: parts.sweeper,
             disk: parts.disk,
             clock: parts.clock,

@@ -20,6 +20,7 @@ use super::counters::Stats;
 use super::files::{open_object_store, run_blocking};
 use super::log::{Disk, LocalDisk, MemoryDisk};
 use super::recovery;
+use super::seal::Keys;
 use super::segment::{Segment, SegmentMeta, SegmentWriter, WriterOptions};
 use super::shared::{Shared, closing};
 use super::version::Snapshot;
@@ -40,6 +41,8 @@ pub struct StoreConfig {
     /// The directory of segments and manifests. What it has acknowledged must be durable: see
     /// [`super::files::open_object_store`].
     pub objects: Arc<dyn ObjectStore>,
+    /// What encrypts all that is written to both; nothing to write it as it is.
+    pub keys: Option<Arc<Keys>>,
     /// Bytes of what was read of segments.
     pub cache_bytes: u64,
     /// Bytes of memtables that are written to segments at once; up to twice as much is in memory meanwhile.
@@ -62,6 +65,7 @@ impl StoreConfig {
         Ok(Self {
             disk: Arc::new(disk),
             objects: open_object_store(Some(&root.join("objects")))?,
+            keys: None,
             cache_bytes,
             memtable_bytes,
             clock: Arc::new(SystemClock),
@@ -74,6 +78,7 @@ impl StoreConfig {
         Self {
             disk: Arc::new(MemoryDisk::new()),
             objects: Arc::new(InMemory::new()),
+            keys: None,
             cache_bytes: MEMTABLE_BYTES,
             memtable_bytes: MEMTABLE_BYTES,
             clock: Arc::new(SystemClock),
@@ -203,6 +208,18 @@ impl Store {
     /// If this is dropped, something may be left in files until it is called again. Nothing else is different.
     pub async fn scrub(&self, trees: &[TreeId]) -> Result<()> {
         self.shared.scrub(trees).await
+    }
+
+    /// Writes all again that is encrypted with other keys than the newest one, so that these are not needed any more.
+    /// This may take long. Commits go on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Store::scrub`]: something may need an older key then, until this is called again.
+    ///
+    /// # Cancel safety
+    /// As that of [`Store::scrub`].
+    pub async fn reseal(&self) -> Result<()> {
+        self.shared.reseal().await
     }
 
     /// What the store holds and has done.

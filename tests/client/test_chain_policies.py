@@ -1,5 +1,8 @@
 """Options of chains, and what they are for: old blocks are deleted, purged or reduced. Hand-written definitions."""
 
+import base64
+import hashlib
+
 import pytest
 import tinychain as tc
 
@@ -46,6 +49,7 @@ ACCEPTED = {
     "compliant by a column": ("compliant", {"owner": "sku"}),
     "compliant by the token": ("compliant", {"owner": "token", "purge_subject": False}),
     "reduce": ("reduce", {"reduce": "pass", "levels": LEVELS}),
+    "reduce, with the subject": ("reduce", {"reduce": "pass", "levels": LEVELS, "apply": True}),
 }
 
 
@@ -88,12 +92,6 @@ def test_faulty_options(host, attributes):
         service(host, attributes)
 
 
-def test_the_subject_is_not_reduced_yet(host):
-    options = {"reduce": "pass", "levels": LEVELS, "apply": True}
-    with pytest.raises(tc.error.NotImplemented):
-        service(host, {"t": chain("reduce", TABLE, options), "pass": PASS})
-
-
 # --- backup -----------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +120,16 @@ def test_old_blocks_are_deleted(host):
         host.get(link + "/chain/blocks", tc.Int(0))
     with pytest.raises(tc.error.BadRequest):
         host.get(link + "/chain/at", first)
+
+    def is_linked():
+        """The first block that is left names the hash of the last one that was deleted and of what they led to."""
+
+        blocks = host.get(link + "/chain")["/state/chain/backup"][1]
+        base = host.get(link + "/chain/info")["base"]
+        parts = bytes.fromhex(base["block"]) + bytes.fromhex(base["hash"])
+        return blocks[0][0] == base64.b64encode(hashlib.sha256(parts).digest()).decode()
+
+    poll(is_linked, "unless another block is deleted in between, they are linked")
     # what they led to is kept, and the rest of the history goes on from there
     same(host.get(link), 3)
     same(host.get(link + "/chain/verify"), True)
@@ -223,10 +231,19 @@ def test_levels_above_each_other(spawn):
     host = spawn(port=process.port).client()
     host.put(link, None, 8)
 
+    def read():
+        return [host.get(link + "/chain/level", tc.Int(i)) for i in range(3)]
+
+    def unchanged():
+        """All levels, if the host has reduced none of them while they were read."""
+
+        levels = read()
+        return levels if levels == read() else None
+
     def reduced():
         counts = host.post(link + "/chain/reduce")["reduced"]
         assert len(counts) == 2
-        levels = [host.get(link + "/chain/level", tc.Int(i)) for i in range(3)]
+        levels = poll(unchanged, "the host reduces all the time")
         starts = [start for start, _ in levels[2]]
         assert starts == sorted(set(starts)) and all(start % 1 == 0 for start in starts)
         sums = [sum(value for _, pairs in level for _, value in pairs) for level in levels]
@@ -240,6 +257,27 @@ def test_levels_above_each_other(spawn):
         host.get(link + "/chain/level", tc.Int(3))
     with pytest.raises(tc.error.BadRequest):
         host.post(link + "/chain/reduce", {"level": 1})
+
+
+def test_old_values_are_reduced_though_nobody_asks(spawn):
+    """By the host that has written them, and by the next one."""
+
+    process = spawn()
+    host = process.client()
+    options = {"reduce": "total", "levels": [[0.25, 0.25], [0.5, None]]}
+    link = service(host, {"n": chain("reduce", 0, options), "total": SUM}) + "/n"
+
+    def total(value):
+        host.put(link, None, value)
+        poll(lambda: host.get(link + "/chain/level", tc.Int(0)) == [], "the values stay")
+        return sum(value for _, pairs in host.get(link + "/chain/level", tc.Int(1)) for _, value in pairs)
+
+    assert total(1) == 1
+    process.stop()
+    host = spawn(port=process.port).client()
+    assert total(2) == 3
+    same(host.get(link + "/chain/verify"), True)
+    assert "error" not in host.get(link + "/chain/info")
 
 
 def test_a_reduction_that_fails_changes_nothing(host):
@@ -258,6 +296,8 @@ def test_a_reduction_that_fails_changes_nothing(host):
             return error
 
     assert "/five" in str(poll(fails, "nothing is due"))
+    # the host tries that too, and says why it cannot
+    poll(lambda: "/five" in host.get(link + "/chain/info").get("error", ""), "the host does not say so")
     same(host.get(link + "/chain/level", tc.Int(0)), recorded)
     same(host.get(link + "/chain/level", tc.Int(1)), [])
     same(host.get(link + "/chain/verify"), True)

@@ -5,7 +5,7 @@
 //! `TINYCHAIN_CRASH_SEEDS=1000 cargo test --release --test it crash_sim -- --nocapture`. A failure prints the seed of
 //! its machine; with that and `TINYCHAIN_CRASH_SEEDS=1` the same happens again.
 
-mod machine;
+pub mod machine;
 mod model;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::ipc::reader::StreamReader;
 use parking_lot::Mutex;
 use tinychain::storage::log::{Disk, Entry, Log, LogOptions, Write, WriteValue};
+use tinychain::storage::seal::{KeyList, Keys};
 use tinychain::txn::TxnId;
 use tinychain::value::TreeId;
 
@@ -379,9 +380,15 @@ impl Disk for LyingDisk {
     }
 }
 
-/// A host that appends to its log, and may lose its power at any time.
+/// Keys of data at rest.
+pub fn keys() -> Arc<Keys> {
+    Arc::new(KeyList::parse(&[7; 32]).unwrap().of(&[1; 32]).unwrap())
+}
+
+/// A host that appends to its log, and may lose its power at any time. Every second one encrypts it.
 struct Life {
     seed: u64,
+    keys: Option<Arc<Keys>>,
     random: Random,
     disk: Arc<LyingDisk>,
     /// What was appended: commit 1 first. What a crash has taken away is taken away here too.
@@ -395,7 +402,8 @@ struct Life {
 impl Life {
     fn new(seed: u64) -> Self {
         let disk = Arc::new(LyingDisk::new(seed));
-        Self { seed, random: Random::new(!seed), disk, history: vec![], acknowledged: 0, floor: 0 }
+        let keys = (seed % 2 == 1).then(keys);
+        Self { seed, keys, random: Random::new(!seed), disk, history: vec![], acknowledged: 0, floor: 0 }
     }
 
     /// Opens the log and compares it with what must be there. None if the power failed meanwhile.
@@ -403,7 +411,7 @@ impl Life {
         let options = LogOptions { file_bytes: 8192, prepares_ahead: false };
         loop {
             let disk: Arc<dyn Disk> = Arc::<LyingDisk>::clone(&self.disk);
-            match Log::open_with(disk, self.floor as u64, options) {
+            match Log::open_sealed(disk, self.keys.clone(), self.floor as u64, options) {
                 Ok((log, found)) => {
                     self.compare(&found);
                     assert_eq!(log.next_seq(), self.history.len() as u64 + 1, "seed {}", self.seed);
@@ -471,8 +479,11 @@ impl Life {
         Entry { seq, txn: TxnId { timestamp: self.random.draw(), nonce: 1 }, writes }
     }
 
-    /// Files are plain Arrow streams whenever the log is open.
+    /// Files are plain Arrow streams whenever the log is open, unless they are encrypted.
     fn check_files(&self) {
+        if self.keys.is_some() {
+            return;
+        }
         for name in self.disk.list().unwrap_or_default() {
             if let Ok(bytes) = self.disk.read(&name)
                 && name.starts_with(|c: char| c.is_ascii_digit())

@@ -8,6 +8,7 @@
 )]
 
 mod attacks;
+mod chains;
 mod corpus;
 mod crash_sim;
 mod docs;

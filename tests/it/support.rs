@@ -1,14 +1,25 @@
-//! A host that is really running, and a client that sends exactly what it is told.
+//! Hosts that are really running, and a client that sends exactly what it is told.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use clap::Parser as _;
+use tempfile::TempDir;
+use tinychain::env::{Clock, ManualClock};
+use tinychain::server::{CommandLine, Server};
+use tokio::sync::oneshot;
 
 /// A running host with its own data directory; stopped when dropped.
 pub struct Host {
     process: Child,
     pub port: u16,
-    _dir: tempfile::TempDir,
+    _dir: TempDir,
 }
 
 impl Host {
@@ -42,10 +53,7 @@ impl Host {
 
     /// A new connection to this host.
     pub fn connect(&self) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream: BufReader::new(stream) }
+        Client::connect(self.port)
     }
 
     /// Runs a program and returns the status and the text of the reply.
@@ -61,6 +69,109 @@ impl Drop for Host {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A host in this process, of whose date the test disposes. It is what the binary runs, at a real address and on a real
+/// disk.
+pub struct ManualHost {
+    pub clock: Arc<ManualClock>,
+    port: u16,
+    flags: Vec<String>,
+    /// Tells it to stop.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    dir: Arc<TempDir>,
+}
+
+impl ManualHost {
+    /// Starts a host whose clock stands at a time, in nanoseconds since the Unix epoch.
+    pub fn start(unix_nanos: u64, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_string()).collect();
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), Arc::new(ManualClock::at(unix_nanos)), flags)
+    }
+
+    fn start_in(dir: Arc<TempDir>, clock: Arc<ManualClock>, flags: Vec<String>) -> Self {
+        let place = |name: &str| format!("--{name}={}", dir.path().join(name).display());
+        let own = ["tinychain".to_string(), "--http_port=0".into(), place("data_dir"), place("workspace")];
+        let config = CommandLine::try_parse_from(own.iter().chain(&flags)).unwrap().config;
+        let (ready, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let timer: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let thread = thread::spawn(move || {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let runtime = builder.enable_all().thread_stack_size(config.stack_bytes()).build().unwrap();
+            runtime.block_on(async {
+                let server = Box::pin(Server::start(&config, timer)).await.unwrap();
+                ready.send(server.address().port()).unwrap();
+                let stopped = async {
+                    // Whoever drops the host stops it too.
+                    let _ = stopped.await;
+                };
+                Box::pin(server.run(stopped)).await;
+            });
+            runtime.shutdown_background();
+        });
+        let port = started.recv().expect("the host starts");
+        Self { clock, port, flags, stop: Some(stop), thread: Some(thread), dir }
+    }
+
+    /// A new connection to this host.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// Stops the host, and starts it again with the same data.
+    pub fn restart(mut self) -> Self {
+        self.stop();
+        Self::start_in(Arc::clone(&self.dir), Arc::clone(&self.clock), self.flags.clone())
+    }
+
+    /// The files of this host that contain some bytes.
+    pub fn files_with(&self, bytes: &[u8]) -> Vec<PathBuf> {
+        let mut found = vec![];
+        find(self.dir.path(), bytes, &mut found);
+        found
+    }
+
+    fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It may have stopped by itself, which the thread says.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "the host panicked");
+        }
+    }
+}
+
+impl Drop for ManualHost {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Finds the files below a folder that contain some bytes.
+fn find(folder: &Path, bytes: &[u8], found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find(&path, bytes, found);
+        } else if fs::read(&path).is_ok_and(|content| contains(&content, bytes)) {
+            // A file that is missing was deleted since it was listed.
+            found.push(path);
+        }
+    }
+}
+
+/// Whether `content` has `bytes` somewhere, which are at least one.
+pub fn contains(content: &[u8], bytes: &[u8]) -> bool {
+    let length = bytes.len();
+    // Wherever they are, one of them is at one of these places. Files of the log are mostly zeros.
+    (length - 1..content.len()).step_by(length).any(|at| {
+        let around = &content[at + 1 - length..content.len().min(at + length)];
+        bytes.contains(&content[at]) && around.windows(length).any(|window| window == bytes)
+    })
 }
 
 /// A connection that is kept alive.
@@ -89,6 +200,13 @@ impl Reply {
 }
 
 impl Client {
+    fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
     /// Sends a request and reads the reply.
     pub fn send(&mut self, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Reply {
         let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::chain::check_present;
 use super::{DataCall, Worker};
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
 use crate::compiler::graph::created_class;
@@ -115,7 +116,10 @@ impl Worker<'_> {
         }
         let (table, rest) = path.split_at(TABLE_SEGMENTS);
         match self.txn().table(&text(table)).await? {
-            Some(table) => self.stored(&table, rest, shape, args).await,
+            Some(table) => {
+                check_present(&Link::local(&path[..TABLE_SEGMENTS]), rest)?;
+                self.stored(&table, rest, shape, args).await
+            }
             None => Err(Error::not_found(link.path_text())),
         }
     }

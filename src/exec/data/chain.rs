@@ -1,4 +1,9 @@
-//! Chains of services: what they record, and the records. What only some kinds have is in [`super::policy`].
+//! Chains of services: what they record, also as it was, and the records. What only some kinds have is in
+//! [`super::policy`].
+//!
+//! That blocks follow each other is checked when the host starts, or when their history is first asked for. A history
+//! that is broken is shown to nobody, but for what `chain/verify` says of it; the subject is still read and written,
+//! and what is written is recorded after the last block, because none of that makes it worse.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,12 +11,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::{debug, warn};
 
-use super::Worker;
 use super::cluster::unsupported;
+use super::reductions::Reductions;
 use super::upkeep::{Job, Upkeep};
+use super::{Session, Worker};
 use crate::chain::block::{BLOCK_BYTES, Blocks, Open};
 use crate::chain::compliant::Author;
-use crate::chain::record::{self, value_key, value_row};
+use crate::chain::record::{self, cast_value, value_key, value_row};
 use crate::chain::replay::replay;
 use crate::chain::{ChainDef, Kind, Subject};
 use crate::compiler::methods::Shape;
@@ -22,10 +28,12 @@ use crate::exec::unit::Site;
 use crate::storage::Transaction;
 use crate::txn::TxnId;
 use crate::value::collection::{Bound, Condition, View};
-use crate::value::{Collection, Id, Link, Map, Object, State, Table, Tuple, Value, cast};
+use crate::value::{Collection, Id, Link, Map, Object, State, Table, TreeId, Tuple, Value};
 
 /// The segment below which a chain itself is found, rather than what it records.
 pub(super) const CHAIN: &str = "chain";
+/// The segment below that, below which there is what the chain records as it was after a transaction.
+const AT: &str = "at";
 
 /// The chains with records that a transaction has used, by the paths of what they record.
 #[derive(Debug, Default)]
@@ -35,8 +43,18 @@ pub(super) struct Tracked(Mutex<BTreeMap<Arc<str>, Tracking>>);
 struct Tracking {
     subject: Arc<Table>,
     chain: Arc<ChainDef>,
+    usage: Usage,
     /// The users whose rows were purged.
     purged: Vec<State>,
+}
+
+/// What a transaction has done to the subject of a chain so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Usage {
+    Read,
+    Written,
+    /// It was changed by a reduction, which is not recorded.
+    Reduced,
 }
 
 impl Tracked {
@@ -49,8 +67,40 @@ impl Tracked {
     pub fn track(&self, subject: &Arc<Table>, chain: &Arc<ChainDef>) {
         let mut tracked = self.0.lock();
         if tracked.get(&subject.name).is_none_or(|tracking| tracking.subject != *subject) {
-            let tracking = Tracking { subject: Arc::clone(subject), chain: Arc::clone(chain), purged: vec![] };
-            tracked.insert(Arc::clone(&subject.name), tracking);
+            let (subject, chain, usage) = (Arc::clone(subject), Arc::clone(chain), Usage::Read);
+            tracked.insert(Arc::clone(&subject.name), Tracking { subject, chain, usage, purged: vec![] });
+        }
+    }
+
+    /// Notes that a transaction writes to a table, which may be the subject of a chain.
+    ///
+    /// # Errors
+    /// `BadRequest` if a reduction has changed it.
+    pub fn write(&self, table: &Table) -> Result<()> {
+        self.advance(table, Usage::Written)
+    }
+
+    /// Notes that a reduction changes the subject of a chain.
+    ///
+    /// # Errors
+    /// `BadRequest` if the transaction has written to it.
+    pub fn reduce(&self, subject: &Table) -> Result<()> {
+        self.advance(subject, Usage::Reduced)
+    }
+
+    /// One transaction does not do both: nobody could tell what is to be recorded.
+    fn advance(&self, table: &Table, next: Usage) -> Result<()> {
+        match self.0.lock().get_mut(&table.name) {
+            Some(tracking) if tracking.usage == Usage::Read || tracking.usage == next => {
+                tracking.usage = next;
+                Ok(())
+            }
+            Some(_) => {
+                let name = &table.name;
+                let message = format!("a reduction changes {name}, and so is not in one transaction with writes to it");
+                Err(Error::bad_request(message))
+            }
+            None => Ok(()),
         }
     }
 
@@ -69,9 +119,9 @@ impl Tracked {
     pub async fn append(&self, txn: &Transaction, actor: Option<&State>) -> Result<Vec<Grown>> {
         let tracked: Vec<_> = self.0.lock().values().cloned().collect();
         let mut grown = Vec::new();
-        for Tracking { subject, chain, purged } in tracked {
-            // What was dropped with its service has no chain.
-            if txn.table(&subject.name).await?.as_ref() != Some(&subject) {
+        for Tracking { subject, chain, usage, purged } in tracked {
+            // What a reduction has changed is in the base; what was dropped with its service has no chain.
+            if usage == Usage::Reduced || txn.table(&subject.name).await?.as_ref() != Some(&subject) {
                 continue;
             }
             let bytes = record::append(txn, &subject, &chain, Author { actor, purged: &purged }).await?;
@@ -94,13 +144,37 @@ pub(super) struct Grown {
 #[derive(Debug)]
 pub(crate) struct OpenBlocks {
     known: Mutex<HashMap<Arc<str>, Open>>,
+    /// The chains whose links were checked, by their subjects, and what is wrong with them.
+    links: Mutex<HashMap<TreeId, Option<Error>>>,
     upkeep: Arc<Upkeep>,
 }
 
 impl OpenBlocks {
     /// Nothing is known yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { known: Mutex::default(), upkeep: Arc::new(Upkeep::new(clock)) }
+        Self { known: Mutex::default(), links: Mutex::default(), upkeep: Arc::new(Upkeep::new(clock)) }
+    }
+
+    /// Checks once that the blocks of a chain follow each other: those that are closed later do.
+    ///
+    /// # Errors
+    /// `Internal` that names the first block that does not.
+    async fn check_links(&self, blocks: &Blocks<'_>) -> Result<()> {
+        let id = blocks.subject().rows;
+        let known = self.links.lock().get(&id).cloned();
+        if let Some(fault) = known {
+            return fault.map_or(Ok(()), Err);
+        }
+        // That is not worth remembering, least of all for a service that is only hypothetical.
+        if blocks.last().await?.is_none() {
+            return Ok(());
+        }
+        let checked = blocks.check_links().await;
+        // What keeps one transaction from reading is no fault of the chain.
+        if checked.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::Internal) {
+            self.links.lock().insert(id, checked.clone().err());
+        }
+        checked
     }
 
     /// Closes the blocks that are full or old. Returns what is to be done then. The commit that filled them is durable,
@@ -145,6 +219,11 @@ impl OpenBlocks {
         Ok(())
     }
 
+    /// The chains that an op is to reduce.
+    pub(in crate::exec) fn reductions(&self) -> &Reductions {
+        self.upkeep.reductions()
+    }
+
     /// Who does what is to be done.
     pub(super) fn upkeep(&self) -> &Arc<Upkeep> {
         &self.upkeep
@@ -159,6 +238,26 @@ fn opened_before(chain: &ChainDef, txn: &Transaction) -> u64 {
     }
 }
 
+impl Session {
+    /// The blocks of a chain, whose links are right.
+    ///
+    /// # Errors
+    /// `Internal` that names the first block that does not follow the one before it; `NotFound` if there are none.
+    pub(super) async fn blocks<'a>(&'a self, chain: &'a ChainDef, subject: &Arc<Table>) -> Result<Blocks<'a>> {
+        let blocks = Blocks::open(&self.txn, chain, subject).await?;
+        self.open_blocks.check_links(&blocks).await?;
+        Ok(blocks)
+    }
+
+    /// What a chain records, as it was after a transaction: a table that only this session has.
+    ///
+    /// # Errors
+    /// As [`Session::blocks`] and [`replay`].
+    pub(super) async fn past(&self, chain: &ChainDef, subject: &Arc<Table>, txn: TxnId) -> Result<Arc<Table>> {
+        replay(&self.blocks(chain, subject).await?, Some(txn)).await
+    }
+}
+
 impl Worker<'_> {
     /// A chain of a service: what it records, and below `chain` the chain itself.
     pub(super) async fn chain(
@@ -168,14 +267,17 @@ impl Worker<'_> {
         shape: &Shape,
         args: Vec<State>,
     ) -> Result<Invocation> {
-        if rest.first().is_some_and(|segment| segment.as_str() == CHAIN) {
-            return self.history((chain, &subject), &rest[1..], shape, &args).await.map(Invocation::Done);
+        if let Some((_, rest)) = rest.split_first().filter(|(segment, _)| segment.as_str() == CHAIN) {
+            return match past(rest) {
+                Some((txn, rest)) if *shape == Shape::Get => {
+                    let table = Box::pin(self.session.past(chain, &subject, txn?)).await?;
+                    self.call_subject(chain, table, rest, shape, args).await
+                }
+                _ => Box::pin(self.history((chain, &subject), rest, shape, &args)).await.map(Invocation::Done),
+            };
         }
-        let initial = match &chain.subject {
-            Subject::Collection(_) => {
-                return self.stored(&subject, rest, shape, &args).await.map(Invocation::Done);
-            }
-            Subject::Value(initial) => initial,
+        let Subject::Value(initial) = &chain.subject else {
+            return self.call_subject(chain, subject, rest, shape, args).await;
         };
         match (shape, rest, args.as_slice()) {
             (Shape::Put, [], [key, value]) if key.is_none() => {
@@ -190,10 +292,22 @@ impl Worker<'_> {
             (Shape::Put | Shape::Delete, [], _) => {
                 Err(Error::bad_request(format!("{} is a value, which has no keys", subject.name)))
             }
-            (shape, rest, _) => {
-                let value = self.value(&subject).await?;
-                invoke(&value, &Site::new(rest.into(), shape.clone()), args)
-            }
+            (shape, rest, _) => self.call_subject(chain, subject, rest, shape, args).await,
+        }
+    }
+
+    /// Calls the collection that a table is, or the value in it.
+    async fn call_subject(
+        &self,
+        chain: &ChainDef,
+        table: Arc<Table>,
+        rest: &[Id],
+        shape: &Shape,
+        args: Vec<State>,
+    ) -> Result<Invocation> {
+        match &chain.subject {
+            Subject::Collection(_) => self.stored(&table, rest, shape, &args).await.map(Invocation::Done),
+            Subject::Value(_) => invoke(&self.value(&table).await?, &Site::new(rest.into(), shape.clone()), args),
         }
     }
 
@@ -206,18 +320,7 @@ impl Worker<'_> {
     /// Sets the value that a table holds, which keeps the class that it had at first.
     async fn set(&self, table: &Table, initial: &State, value: &State) -> Result<()> {
         self.check_write(table)?;
-        let value = match initial {
-            State::Value(Value::None) => value.clone(),
-            initial => cast::cast(value, initial.class())?,
-        };
-        if !value.is_value() {
-            return Err(Error::bad_request(format!(
-                "{} is a value, and cannot become a {}",
-                table.name,
-                value.class()
-            )));
-        }
-        self.txn().put(table, &value_row(value)).await
+        self.txn().put(table, &value_row(cast_value(initial, value)?)).await
     }
 
     /// The chain itself.
@@ -230,7 +333,7 @@ impl Worker<'_> {
     ) -> Result<State> {
         let names: Vec<&str> = rest.iter().map(Id::as_str).collect();
         if names.first() == Some(&"records") {
-            let blocks = Blocks::open(self.txn(), chain, subject).await?;
+            let blocks = self.session.blocks(chain, subject).await?;
             return self.records(&blocks, &rest[1..], shape, args).await;
         }
         if let [name] = names.as_slice()
@@ -242,15 +345,19 @@ impl Worker<'_> {
         match names.as_slice() {
             [] => return self.chain_form(chain, subject).await,
             ["info"] => return self.info(chain, subject).await,
-            ["blocks" | "verify" | "at"] => {}
+            ["at"] => return self.at(chain, subject, key).await,
+            // It says itself what is wrong.
+            ["verify"] => {
+                let blocks = Blocks::open(self.txn(), chain, subject).await?;
+                return blocks.verify().await.map(|()| true.into());
+            }
+            ["blocks"] => {}
             _ => return Err(Error::not_found(format!("/{CHAIN}{}", Link::local(rest).path_text()))),
         }
-        let blocks = Blocks::open(self.txn(), chain, subject).await?;
-        match names[0] {
-            "blocks" if key.is_none() => self.blocks_form(&blocks).await,
-            "blocks" => blocks.form(ordinal(key)?).await,
-            "verify" => blocks.verify().await.map(|()| true.into()),
-            _ => self.at(&blocks, key).await,
+        let blocks = self.session.blocks(chain, subject).await?;
+        match key.is_none() {
+            true => self.blocks_form(&blocks).await,
+            false => blocks.form(ordinal(key)?).await,
         }
     }
 
@@ -263,7 +370,7 @@ impl Worker<'_> {
         let parts = match chain.kind {
             Kind::Sync => subject,
             _ => {
-                let blocks = Blocks::open(self.txn(), chain, table).await?;
+                let blocks = self.session.blocks(chain, table).await?;
                 Tuple::try_new(vec![subject, self.blocks_form(&blocks).await?])?.into()
             }
         };
@@ -278,31 +385,39 @@ impl Worker<'_> {
         Ok(Tuple::try_new(forms)?.into())
     }
 
-    /// `{"type", "hash", "blocks", "first", "last"}`.
+    /// `{"type", "policy", "hash", "blocks", "first", "last"}`, and if blocks were deleted `"base": {"block", "hash"}`: the
+    /// hashes of the last of them and of what took their place; and `"error"` if the host could not reduce it lately.
     async fn info(&self, chain: &ChainDef, subject: &Arc<Table>) -> Result<State> {
         let mut entries: Vec<(Id, State)> =
             vec![("type".into(), chain.kind.class().to_string().into()), ("policy".into(), chain.kind.options()?)];
         if chain.kind.has_records() {
-            let blocks = Blocks::open(self.txn(), chain, subject).await?;
+            let blocks = self.session.blocks(chain, subject).await?;
             let (first, last) = blocks.ends().await?;
             let id = |id: Option<TxnId>| id.map_or(State::NONE, |id| State::from(id.to_string()));
             entries.push(("hash".into(), hex::encode(blocks.head().await?).into()));
             entries.push(("blocks".into(), blocks.count().await?.into()));
             entries.extend([("first".into(), id(first)), ("last".into(), id(last))]);
+            if let Some(replaced) = blocks.replaced() {
+                let hashes = [("block", replaced.block), ("hash", replaced.base)];
+                let hashes = hashes.map(|(name, hash)| (Id::from(name), State::from(hex::encode(hash))));
+                entries.push(("base".into(), Map::try_new(hashes)?.into()));
+            }
         } else {
-            let view = Collection::new(Arc::clone(subject));
-            let hash = crate::value::hash_collection::hash_collection(&view, &self.read(&view, u64::MAX).await?);
-            entries.push(("hash".into(), hash.as_str().into()));
+            let hash = Box::pin(self.stored(subject, &["hash".into()], &Shape::Get, &[State::NONE])).await?;
+            entries.push(("hash".into(), crate::value::cast::to_id(&hash)?.as_str().into()));
             let none = || State::NONE;
             entries.extend([("blocks".into(), 0u64.into()), ("first".into(), none()), ("last".into(), none())]);
+        }
+        if let Some(error) = self.session.open_blocks.reductions().failure(&subject.name) {
+            entries.push(("error".into(), error.to_string().into()));
         }
         Ok(Map::try_new(entries)?.into())
     }
 
     /// What a chain recorded, as it was after a transaction.
-    async fn at(&self, blocks: &Blocks<'_>, key: &State) -> Result<State> {
-        let table = replay(blocks, Some(txn_id(key)?)).await?;
-        match blocks.subject_kind() {
+    async fn at(&self, chain: &ChainDef, subject: &Arc<Table>, key: &State) -> Result<State> {
+        let table = self.session.past(chain, subject, txn_id(key)?).await?;
+        match &chain.subject {
             Subject::Collection(_) => Ok(State::stored(&table)),
             Subject::Value(_) => self.value(&table).await,
         }
@@ -328,6 +443,31 @@ impl Worker<'_> {
             (rest, shape, args) => self.method(&records, rest, shape, args).await,
         }
     }
+}
+
+/// The transaction after which a path below a chain shows what the chain records, and the rest of the path; nothing if
+/// it is another path.
+fn past(rest: &[Id]) -> Option<(Result<TxnId>, &[Id])> {
+    match rest {
+        [at, txn, rest @ ..] if at.as_str() == AT => Some((txn.as_str().parse(), rest)),
+        _ => None,
+    }
+}
+
+/// Checks that a path is not that of the past of something that no chain records.
+///
+/// # Errors
+/// `BadRequest` if it is.
+pub(super) fn check_present(link: &Link, rest: &[Id]) -> Result<()> {
+    match rest {
+        [chain, rest @ ..] if chain.as_str() == CHAIN && past(rest).is_some() => Err(unrecorded(link)),
+        _ => Ok(()),
+    }
+}
+
+/// The error that nobody knows what something was.
+pub(super) fn unrecorded(what: impl std::fmt::Display) -> Error {
+    Error::bad_request(format!("{what} is not recorded by a chain, so nobody knows what it was"))
 }
 
 /// The error that something below a chain is not called so.

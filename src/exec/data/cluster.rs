@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Worker;
-use super::chain::CHAIN;
+use super::chain::{CHAIN, check_present};
 use super::reduce::{reduces, reducing_call};
 use super::trust::Route;
 use crate::chain::ChainDef;
@@ -248,6 +248,9 @@ impl Worker<'_> {
         };
         if definition.root == Root::Library && matches!(shape, Shape::Put | Shape::Delete) {
             return Err(unsupported(&link, shape));
+        }
+        if !matches!(member, Member::Chain(_)) {
+            check_present(&link, rest)?;
         }
         match member {
             Member::Attribute(attribute) => {

@@ -2,8 +2,9 @@
 //!
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
-//! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
-//! [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
+//! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them and
+//! [`reductions`] for when, and [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do;
+//! [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
 //! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
@@ -14,6 +15,7 @@ mod policy;
 mod read;
 mod reader;
 mod reduce;
+mod reductions;
 mod tensor;
 mod trust;
 mod upkeep;
@@ -25,11 +27,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tracing::error;
 
 pub(super) use chain::OpenBlocks;
 use chain::Tracked;
 pub(super) use reader::{Reader, Received};
 pub(super) use reduce::Reducer;
+pub(super) use reductions::reduce_link;
 use upkeep::Job;
 
 use super::call::{Caller, Invocation};
@@ -37,7 +41,7 @@ use super::relation::Engine;
 use super::sql::{Outcome, Plans};
 use super::tensor::device::Devices;
 use crate::chain::record;
-use crate::cluster::{Description, registry};
+use crate::cluster::{Chains, Description, Placed, registry};
 use crate::compiler::methods::Shape;
 use crate::error::Result;
 use crate::limits::Limits;
@@ -182,12 +186,22 @@ impl Session {
         Ok(())
     }
 
-    /// Begins to do what chains had not finished when the host stopped.
+    /// Looks at all chains when the host starts: logs which of them have a history that is broken, and begins to do what
+    /// they had not finished when it stopped.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.
     pub async fn resume(&self) -> Result<()> {
-        let jobs = upkeep::unfinished(&self.txn).await?;
+        let (mut chains, mut jobs) = (Chains::all(&self.txn), Vec::new());
+        while let Some(Placed { path, chain }) = chains.next().await? {
+            let Some(subject) = self.txn.table(&path).await?.filter(|_| chain.kind.has_records()) else { continue };
+            if let Err(error) = Box::pin(self.blocks(&chain, &subject)).await {
+                error!(chain = %path, %error, "the history of a chain is broken");
+            }
+            if upkeep::deletes(&chain) {
+                jobs.push(Job::new(&self.txn, &subject, &chain));
+            }
+        }
         self.open_blocks.upkeep().start(&self.store, jobs);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Reductions: what is asked of a ReduceChain, and what its loop ([`ReduceLoop`]) reads and writes.
 //!
-//! Only a request reduces a chain, not the host by itself: an op runs on the machine of a request.
+//! An op runs on the machine of a request, so the host makes one too for what it reduces by itself.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ impl Worker<'_> {
     /// which has the op that reduces.
     ///
     /// # Errors
-    /// `BadRequest` if there are parameters.
+    /// `BadRequest` if there are parameters, or if it changes what the transaction has written to.
     pub(super) fn reduction(
         &self,
         definition: &Definition,
@@ -91,6 +91,9 @@ impl Worker<'_> {
             return Err(Error::bad_request("a reduction has no parameters"));
         }
         let (op, endpoint) = reducing_op(definition, policy)?;
+        if policy.apply {
+            self.session.chains.reduce(subject)?;
+        }
         let reducer = Reducer {
             txn: Arc::clone(self.txn()),
             subject: Arc::clone(subject),

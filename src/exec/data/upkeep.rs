@@ -2,7 +2,9 @@
 //!
 //! Nobody waits for that. It takes longer than a request may, because files cannot be deleted while anybody reads them,
 //! which the very request does that asked for it. What fails, as others write meanwhile, is tried again; the chain notes what
-//! is not done ([`Erasure`]), so that it is also tried when the host starts ([`unfinished`]).
+//! is not done ([`Erasure`]), so that it is also tried when the host starts (`Session::resume`).
+//!
+//! A chain that an op reduces is only noted as due ([`Reductions`]): the op is run elsewhere.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,14 +15,14 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use super::reductions::Reductions;
 use crate::chain::block::Blocks;
 use crate::chain::erasure::Erasure;
 use crate::chain::{ChainDef, Kind};
-use crate::cluster::{Entry, Registry};
 use crate::env::Clock;
 use crate::error::{Kind as ErrorKind, Result};
 use crate::storage::{Store, Transaction};
-use crate::value::{Link, Root, Table};
+use crate::value::Table;
 
 /// Times that a job is tried.
 const ATTEMPTS_MAX: u32 = 12;
@@ -47,6 +49,7 @@ pub(super) struct Upkeep {
     waiting: Mutex<HashSet<Arc<str>>>,
     /// The chains that are looked at again later.
     armed: Mutex<HashSet<Arc<str>>>,
+    reductions: Reductions,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -70,8 +73,13 @@ impl Job {
 
     /// When the chain is to be looked at again, because what it has will be old by then.
     fn again_after(&self) -> Option<Duration> {
-        let Kind::Backup(backup) = &self.chain.kind else { return None };
-        Some(Duration::try_from_secs_f64(backup.block_age).unwrap_or(IDLE.1).clamp(IDLE.0, IDLE.1))
+        let pause = match &self.chain.kind {
+            Kind::Backup(backup) => Duration::try_from_secs_f64(backup.block_age).unwrap_or(IDLE.1),
+            // What is due is due window by window of the next level.
+            Kind::Reduce(reduce) if reduce.levels.len() > 1 => Duration::from_nanos(reduce.window(1)),
+            _ => return None,
+        };
+        Some(pause.clamp(IDLE.0, IDLE.1))
     }
 
     /// Whether the chain is still there.
@@ -97,7 +105,18 @@ impl Job {
 impl Upkeep {
     /// Nothing to do yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, waiting: Mutex::default(), armed: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self {
+            clock,
+            waiting: Mutex::default(),
+            armed: Mutex::default(),
+            reductions: Reductions::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The chains that an op is to reduce.
+    pub fn reductions(&self) -> &Reductions {
+        &self.reductions
     }
 
     /// Begins to do jobs. Of a chain that has one waiting, another one would do the same.
@@ -143,6 +162,9 @@ impl Upkeep {
         let (upkeep, store) = (Arc::clone(self), Arc::clone(store));
         drop(tokio::spawn(async move {
             while matches!(job.is_installed().await, Ok(true)) {
+                if let Kind::Reduce(_) = &job.chain.kind {
+                    upkeep.reductions.add(&job.subject.name);
+                }
                 sleep(pause).await;
                 upkeep.perform(&job, &store).await;
             }
@@ -151,28 +173,7 @@ impl Upkeep {
     }
 }
 
-/// What is to be done when a host starts: for every chain that deletes something, what it may not have finished.
-///
-/// # Errors
-/// As [`Transaction::scan`].
-pub(super) async fn unfinished(txn: &Transaction) -> Result<Vec<Job>> {
-    let (registry, mut jobs) = (Registry::new(txn), Vec::new());
-    let mut paths = vec![Link::local([Root::Service.name().parse()?])];
-    while let Some(path) = paths.pop() {
-        for (name, entry) in registry.children(&path.path_text()).await? {
-            let below = path.join(&[name.parse()?]);
-            let Entry::Version(_) = entry else {
-                paths.push(below);
-                continue;
-            };
-            let Some(definition) = registry.version(&below).await? else { continue };
-            for (name, chain) in definition.chains() {
-                let deletes = matches!(chain.kind, Kind::Backup(_) | Kind::Compliant(_) | Kind::Reduce(_));
-                if deletes && let Some(subject) = txn.table(&definition.subject_path(name)).await? {
-                    jobs.push(Job::new(txn, &subject, chain));
-                }
-            }
-        }
-    }
-    Ok(jobs)
+/// Whether a chain deletes anything, so that files may have what it has deleted.
+pub(super) fn deletes(chain: &ChainDef) -> bool {
+    matches!(chain.kind, Kind::Backup(_) | Kind::Compliant(_) | Kind::Reduce(_))
 }

@@ -1,12 +1,14 @@
-//! Tables of services that are written to in another way than by their paths: by SQL.
+//! Tables of services that are used in another way than by their paths: by SQL.
 
 use std::sync::Arc;
 
+use super::chain::unrecorded;
 use super::{Session, Worker};
 use crate::chain::{ChainDef, Subject, record};
 use crate::cluster::{Member, Registry};
 use crate::error::{Error, Result};
 use crate::exec::sql;
+use crate::txn::TxnId;
 use crate::value::{Link, Table, Verb};
 
 impl Session {
@@ -31,7 +33,19 @@ impl Session {
             )));
         }
         self.track(table, &chain);
-        Ok(())
+        self.chains.write(table)
+    }
+
+    /// A table as it was after a transaction, which only this session has.
+    ///
+    /// # Errors
+    /// `BadRequest` if no chain keeps that; as [`Session::past`].
+    pub(crate) async fn table_as_of(&self, table: &Arc<Table>, txn: TxnId) -> Result<Arc<Table>> {
+        if sql::owns(&table.name) || record::is_path(&table.name) {
+            return Err(unrecorded(&table.name));
+        }
+        let chain = self.chain_of(&table.name).await?;
+        Box::pin(self.past(&chain, table, txn)).await
     }
 
     /// The chain that records what is written to the table at a path.
@@ -58,9 +72,11 @@ impl Worker<'_> {
     /// Checks that a table may be written here.
     ///
     /// # Errors
-    /// `MethodNotAllowed` for what a chain keeps; as [`Worker::check_lasting`].
+    /// `MethodNotAllowed` for what a chain keeps; `BadRequest` for what a reduction has changed; as
+    /// [`Worker::check_lasting`].
     pub(super) fn check_write(&self, table: &Table) -> Result<()> {
         check_writable(table)?;
+        self.session.chains.write(table)?;
         if table.rows.is_ephemeral() { Ok(()) } else { self.check_lasting() }
     }
 

@@ -24,6 +24,7 @@ use super::predicate::is_ordered_alike;
 use super::provider::CollectionProvider;
 use super::rules::{logical_rules, physical_rules};
 use super::sort_key::{sort_key, sort_key_of};
+use super::spill::SealedSpills;
 use super::threads::Threads;
 use crate::compiler::collection::Access;
 use crate::error::Result;
@@ -72,6 +73,8 @@ pub struct EngineConfig {
     pub memory_bytes: usize,
     /// Where they spill to; nothing to fail instead.
     pub spill_dir: Option<std::path::PathBuf>,
+    /// Whether what they spill is encrypted.
+    pub seals_spills: bool,
     /// Threads that one query uses.
     pub threads: usize,
     /// Whether queries have threads of their own, rather than those of whoever asks: for hosts that serve others.
@@ -85,6 +88,7 @@ impl Engine {
     /// `Internal` if its directory cannot be used.
     pub fn new(config: &EngineConfig) -> Result<Self> {
         let disk = match &config.spill_dir {
+            Some(path) if config.seals_spills => DiskManagerMode::Custom(Arc::new(SealedSpills::new(path)?)),
             Some(path) => DiskManagerMode::Directories(vec![path.clone()]),
             None => DiskManagerMode::Disabled,
         };

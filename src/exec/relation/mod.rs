@@ -6,7 +6,7 @@
 //! 3. [`statistics`] says what the planner may guess of columns;
 //! 4. [`sort_key`] orders what Arrow orders otherwise;
 //! 5. [`engine`] makes plans of views and of queries with the [`rules`] that are sound ([`planner`]), and runs them on [`threads`] of
-//!    their own.
+//!    their own, and [`spill`] has what needs more memory than there is, where the data is encrypted.
 
 pub(crate) mod cells;
 mod engine;
@@ -18,6 +18,7 @@ mod pruning;
 mod rules;
 mod scan;
 mod sort_key;
+mod spill;
 mod statistics;
 mod threads;
 

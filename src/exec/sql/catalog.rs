@@ -29,6 +29,8 @@ pub(super) const CATALOG: &str = "tinychain";
 pub(super) const SCHEMA: &str = "public";
 /// The schema of queries for what there is.
 pub(super) const INFORMATION: &str = "information_schema";
+/// The schema of tables as they were, by their numbers.
+pub(super) const PAST: &str = "~";
 /// Where services are.
 const SERVICES: &str = "/service/";
 /// The first segment of the paths of the service that every host has, where the tables of [`SCHEMA`] live.
@@ -60,6 +62,7 @@ pub(super) fn path_to(name: &TableReference) -> crate::error::Result<String> {
     }
     match name.schema() {
         None | Some(SCHEMA) => Ok(path_of(name.table())),
+        Some(PAST) => Err(Error::bad_request("a table as it was can only be read")),
         Some(schema) if !is_version(schema) => Err(no_schema(schema)),
         Some(schema) if is_shown(name.table()) => Ok(format!("{SERVICES}{schema}/{}", name.table())),
         Some(_) => Err(no_table(name)),
@@ -125,6 +128,8 @@ pub(super) struct Tables {
     listed: Mutex<BTreeMap<String, BTreeMap<String, Arc<Table>>>>,
     /// The tables that were found, by path.
     found: Mutex<HashMap<String, Arc<Table>>>,
+    /// Those of the schema [`PAST`].
+    past: Vec<Arc<Table>>,
     /// Whether tables say what is unique in them.
     says_keys: AtomicBool,
 }
@@ -136,11 +141,13 @@ impl fmt::Debug for Tables {
 }
 
 impl Tables {
-    pub(super) fn new(txn: &Arc<Transaction>) -> Arc<Self> {
+    /// The tables that a transaction sees, and some as they were.
+    pub(super) fn new(txn: &Arc<Transaction>, past: Vec<Arc<Table>>) -> Arc<Self> {
         Arc::new(Self {
             txn: Arc::clone(txn),
             listed: Mutex::default(),
             found: Mutex::default(),
+            past,
             says_keys: AtomicBool::new(false),
         })
     }
@@ -160,6 +167,22 @@ impl Tables {
         }
         *self.listed.lock() = listed;
         Ok(())
+    }
+
+    /// The table with a name in a schema.
+    async fn find(&self, schema: &str, name: &str) -> crate::error::Result<Option<Arc<Table>>> {
+        if schema == PAST {
+            return Ok(name.parse().ok().and_then(|number: usize| self.past.get(number)).cloned());
+        }
+        let Ok(path) = path_to(&TableReference::partial(schema, name)) else { return Ok(None) };
+        let table = self.txn.table(&path).await?;
+        if let Some(table) = &table {
+            if is_tensor(table) {
+                return Err(tensor(table));
+            }
+            self.found.lock().insert(path, Arc::clone(table));
+        }
+        Ok(table)
     }
 
     /// The tables that were found so far.
@@ -211,7 +234,7 @@ impl CatalogProvider for Catalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
             INFORMATION => Some(Arc::new(Information::new(&self.0))),
-            name if name == SCHEMA || is_version(name) => {
+            name if name == SCHEMA || name == PAST || is_version(name) => {
                 Some(Arc::new(Schema { tables: Arc::clone(&self.0), name: name.into() }))
             }
             _ => None,
@@ -234,12 +257,7 @@ impl SchemaProvider for Schema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         let tables = &self.tables;
-        let Ok(path) = path_to(&TableReference::partial(self.name.as_str(), name)) else { return Ok(None) };
-        let Some(table) = tables.txn.table(&path).await.map_err(external)? else { return Ok(None) };
-        if is_tensor(&table) {
-            return Err(external(tensor(&table)));
-        }
-        tables.found.lock().insert(path, Arc::clone(&table));
+        let Some(table) = tables.find(&self.name, name).await.map_err(external)? else { return Ok(None) };
         let provider = CollectionProvider::new(table);
         let says_keys = tables.says_keys.load(Ordering::Relaxed);
         Ok(Some(Arc::new(if says_keys { provider } else { provider.without_constraints() })))

@@ -4,26 +4,32 @@
 //! and what walks such a tree later recurses or takes time that grows with its square.
 
 use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
 
 /// Operators in a row.
 const OPERATORS_MAX: usize = 500;
 
-/// Checks a text before it is parsed.
+/// The tokens of a text that can be parsed.
 ///
 /// # Errors
 /// `BadRequest` if it is no SQL, `TooLarge` if more than [`OPERATORS_MAX`] operators are chained in it.
-pub(super) fn check(text: &str, dialect: &dyn Dialect) -> Result<()> {
-    let tokens = Tokenizer::new(dialect, text).tokenize().map_err(|error| Error::bad_request(error.to_string()))?;
+pub(super) fn tokens(text: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(dialect, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| Error::bad_request(error.to_string()))?;
+    check(&tokens)?;
+    Ok(tokens)
+}
+
+fn check(tokens: &[TokenWithSpan]) -> Result<()> {
     // Of each parenthesis that is open: the operators since the last comma, and since it was opened those that join
     // queries, which commas do not separate.
     let mut open = vec![(0, 0)];
-    for token in tokens {
+    for TokenWithSpan { token, .. } in tokens {
         let depth = open.len();
         let Some((operators, queries)) = open.last_mut() else { return Ok(()) };
-        match &token {
+        match token {
             Token::LParen | Token::LBracket | Token::LBrace => open.push((0, 0)),
             Token::RParen | Token::RBracket | Token::RBrace if depth > 1 => drop(open.pop()),
             Token::SemiColon => (*operators, *queries) = (0, 0),
@@ -69,7 +75,7 @@ mod tests {
     use crate::error::Kind;
 
     fn kind(text: &str) -> Option<Kind> {
-        check(text, &PostgreSqlDialect {}).err().map(|error| error.kind())
+        tokens(text, &PostgreSqlDialect {}).err().map(|error| error.kind())
     }
 
     #[test]

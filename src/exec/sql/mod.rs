@@ -6,7 +6,7 @@
 //!    them. [`conflict`] says in other words what DataFusion has no plan for;
 //! 2. few rows are computed without a query ([`computation`], [`constants`]), and found by their keys ([`lookup`]);
 //! 3. what a script was run with is kept for the next time ([`plans`]);
-//! 4. [`ddl`] changes which tables there are; [`catalog`] shows them to DataFusion.
+//! 4. [`ddl`] changes which tables there are; [`catalog`] shows them to DataFusion, also as they were ([`past`]).
 
 mod catalog;
 mod chains;
@@ -17,6 +17,7 @@ mod ddl;
 mod dml;
 mod lookup;
 mod merge;
+mod past;
 mod plans;
 mod read;
 mod types;
@@ -109,8 +110,8 @@ enum End {
 /// `BadRequest` with the line and column of what was not understood.
 fn parse(text: &str) -> Result<Vec<Statement>> {
     let dialect = PostgreSqlDialect {};
-    chains::check(text, &dialect)?;
-    let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(DEPTH_MAX).build();
+    let tokens = past::rewritten(chains::tokens(text, &dialect)?)?;
+    let parser = DFParserBuilder::new(tokens).with_dialect(&dialect).with_recursion_limit(DEPTH_MAX).build();
     let statements = parser.and_then(|mut parser| parser.parse_statements()).map_err(internal)?;
     statements.into_iter().map(statement).collect()
 }

@@ -20,9 +20,10 @@ use datafusion::sql::sqlparser::ast::Statement;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::catalog::{CATALOG, Catalogs, INFORMATION, SCHEMA, Tables, find};
+use super::catalog::{CATALOG, Catalogs, INFORMATION, PAST, SCHEMA, Tables, find};
 use super::constants::Constants;
 use super::lookup::Lookup;
+use super::past;
 use super::read::KeyedRead;
 use super::write::{Source, Write};
 use crate::error::Result;
@@ -215,8 +216,10 @@ pub(super) struct Planned {
 }
 
 /// Plans a statement.
-pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &[ScalarValue]) -> Result<Planned> {
-    let tables = Tables::new(session.txn());
+pub(super) async fn plan(session: &Arc<Session>, mut statement: Statement, params: &[ScalarValue]) -> Result<Planned> {
+    let past = Box::pin(past::replace(session, &mut statement, params)).await?;
+    let has_past = !past.is_empty();
+    let tables = Tables::new(session.txn(), past);
     let mut state = session.engine().session(session.txn());
     state.register_catalog_list(Arc::new(Catalogs(Arc::clone(&tables))));
     let defaults = &mut state.config_mut().options_mut().catalog;
@@ -234,8 +237,10 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
     if is_listed || shows {
         tables.list().await?;
     }
-    let is_table =
-        |name: &&TableReference| !state.table_functions().contains_key(name.table()) && !asks_what_there_is(name);
+    let is_table = |name: &&TableReference| {
+        let is_function = state.table_functions().contains_key(name.table());
+        !is_function && !asks_what_there_is(name) && name.schema() != Some(PAST)
+    };
     for name in references.iter().filter(is_table) {
         find(session.txn(), name).await?;
     }
@@ -248,7 +253,7 @@ pub(super) async fn plan(session: &Arc<Session>, statement: Statement, params: &
             state.statement_to_plan(statement).await.and_then(without_constraints).map_err(internal)?
         }
     };
-    let is_volatile = is_listed || shows || has_volatile(&plan);
+    let is_volatile = is_listed || shows || has_past || has_volatile(&plan);
     let tables = (!is_volatile).then(|| tables.take_found());
     if params.is_empty() {
         return Ok(Planned { plan, unbound: None, tables });

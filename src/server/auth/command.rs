@@ -23,6 +23,11 @@ pub struct TokenArgs {
     #[arg(long = "data_dir", value_name = "DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
+    /// The file with the key that encrypts the data directory, if one does [default: the environment variable
+    /// TC_AT_REST_KEY]
+    #[arg(long = "at_rest_key", value_name = "FILE")]
+    pub at_rest_key: Option<PathBuf>,
+
     /// Who the token speaks for: what the host has for its --owner or --group
     #[arg(long = "owner", value_name = "LINK", value_parser = administrator)]
     pub owner: Link,

@@ -113,11 +113,10 @@ impl Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use futures::executor::block_on;
 
     use super::*;
+    use crate::env::ManualClock;
     use crate::error::Kind;
     use crate::server::auth::access::Operation;
     use crate::server::auth::claim::{Claim, Mode};
@@ -126,24 +125,12 @@ mod tests {
     use crate::txn::{Scope, Trust};
     use crate::value::Verb;
 
-    #[derive(Debug)]
-    struct Stopped;
-
-    impl Clock for Stopped {
-        fn now(&self) -> Instant {
-            Instant::now()
-        }
-
-        fn unix_nanos(&self) -> u64 {
-            NOW * 1_000_000_000
-        }
-    }
-
     fn auth(of: Option<&str>) -> Arc<Auth> {
         let of = of.map(|text| owner(text).unwrap());
         let policy = Policy::new(of.as_ref(), None, |link| link.authority().is_none());
         let (keys, host) = (Box::new(KnownKeys::default()), "http://localhost:1".parse().unwrap());
-        Arc::new(Auth::new(policy, Arc::new(actor(1)), keys, Arc::new(Stopped), host))
+        let clock = Arc::new(ManualClock::at(NOW * 1_000_000_000));
+        Arc::new(Auth::new(policy, Arc::new(actor(1)), keys, clock, host))
     }
 
     fn admit(auth: &Auth, token: Option<&Chain>, verb: Verb, path: &str, names_txn: bool) -> Result<Permit> {

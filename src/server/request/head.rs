@@ -12,7 +12,7 @@ use crate::server::http::Host;
 use crate::server::query::Query;
 use crate::server::routes::{Endpoint, Target};
 use crate::server::watch::Call;
-use crate::server::{arrow, page};
+use crate::server::{arrow, page, routes};
 use crate::txn::{Txn, TxnId, Watch};
 use crate::value::{Id, Link, Verb};
 
@@ -51,6 +51,10 @@ impl Head {
         }
         let token = Chain::of_headers(&parts.headers)?;
         let query = Query::parse(parts.uri.query().unwrap_or_default(), verb, explains, host.limits.json_depth)?;
+        let target = match query.as_of {
+            Some(txn) => past_of(target, verb, txn)?,
+            None => target,
+        };
         let id = transaction(host, query.txn_id)?;
         let forwarded = token.as_ref().map(|token| Arc::clone(token.text()));
         call.of_txn(id);
@@ -128,6 +132,14 @@ pub(super) fn verb(method: &Method, path: &str) -> Result<Verb> {
 
 pub(super) fn unsupported(path: &str, method: &str) -> Error {
     Error::method_not_allowed(format!("endpoint {path} does not support {method}"))
+}
+
+/// What a request is for that wants to see what was at its path after a transaction.
+fn past_of(target: Target, verb: Verb, txn: TxnId) -> Result<Target> {
+    match target {
+        Target::Link(link) if verb == Verb::Get => routes::past_of(&link, txn).map(Target::Link),
+        _ => Err(Error::bad_request("as_of is a parameter of GET alone, for what a chain of a service recorded")),
+    }
 }
 
 /// The id of the transaction that a request names, or a new one.

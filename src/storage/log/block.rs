@@ -39,6 +39,7 @@ use arrow::ipc::{self, MetadataVersion};
 
 use super::entry::{Entry, OP_NOTHING, Write, WriteValue};
 use crate::error::{Error, Result};
+use crate::storage::seal::KeyId;
 use crate::txn::TxnId;
 use crate::value::TreeId;
 
@@ -53,7 +54,7 @@ const METADATA_BYTES_MAX: usize = 4096;
 const COLUMN_BYTES_MAX: usize = i32::MAX as usize;
 /// Bytes that an arbitrary search may look at, as a multiple of those of the file. The bytes come from whoever wrote
 /// them, and may have been made to look like many long blocks.
-const FIND_FACTOR: usize = 8;
+pub(super) const FIND_FACTOR: usize = 8;
 /// Bytes of a row beside its key and its value.
 const ROW_BYTES: usize = 40;
 const COLUMNS: usize = 8;
@@ -91,6 +92,8 @@ pub(super) enum Fault {
     End,
     /// Something else, and what is wrong with it.
     Broken(&'static str),
+    /// Something that is sealed with a key that is not known.
+    Locked(KeyId),
 }
 
 /// Where a block is.
@@ -366,9 +369,14 @@ pub(super) struct Block {
 
 /// Reads the block at offset `at` of a file whose first commit is `file`.
 pub(super) fn decode(buffer: &Buffer, at: usize, file: u64) -> Result<Block, Fault> {
+    decode_from(buffer, at, Place { file, offset: at as u64 })
+}
+
+/// Reads the block at `at` in `buffer`, which was written at `place`.
+pub(super) fn decode_from(buffer: &Buffer, at: usize, place: Place) -> Result<Block, Fault> {
     let bytes = buffer.as_slice().get(at..).unwrap_or_default();
     let frame = Frame::read(bytes)?;
-    if !frame.is_sound(bytes, Place { file, offset: at as u64 }) {
+    if !frame.is_sound(bytes, place) {
         return Err(Fault::Broken("its checksum is wrong"));
     }
     let body = buffer.slice_with_length(at + frame.body_at, frame.body_bytes);

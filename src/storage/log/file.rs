@@ -3,7 +3,8 @@
 //! A file is an Arrow IPC stream: a schema message, then blocks, then zeros up to the end of the file, which readers of
 //! such streams take for the end. It is named after the first commit in it, as 20 digits and `.arrow`. The metadata of
 //! the schema has
-//! - `tinychain:format`: `1`, the version of this format and of that of the blocks;
+//! - `tinychain:format`: `1`, the version of this format and of that of the blocks, or `2` if the blocks are sealed, so
+//!   that what follows the schema message is no Arrow IPC stream, but see [`super::frame`];
 //! - `tinychain:first_seq`: the first commit, as in the name, because it is part of the checksums.
 //!
 //! A file is written under another name and gets its own when its first block is durable. So a file that has such a name
@@ -25,8 +26,9 @@ use super::block::{self, Fault};
 use super::disk::Disk;
 use crate::error::{Error, Result};
 
-/// The version of log files that this release writes, and the only one that it reads.
+/// The versions of log files that this release writes, and the only ones that it reads: as they are, and sealed.
 const FORMAT: &str = "1";
+const SEALED_FORMAT: &str = "2";
 const FORMAT_KEY: &str = "tinychain:format";
 const FIRST_SEQ_KEY: &str = "tinychain:first_seq";
 const SUFFIX: &str = ".arrow";
@@ -52,9 +54,10 @@ pub(super) fn first_seq(name: &str) -> Option<u64> {
 }
 
 /// The header of the log file whose first commit is `first_seq`: its schema message.
-pub(super) fn header(first_seq: u64) -> Result<Vec<u8>> {
+pub(super) fn header(first_seq: u64, is_sealed: bool) -> Result<Vec<u8>> {
+    let format = if is_sealed { SEALED_FORMAT } else { FORMAT };
     let metadata = HashMap::from([
-        (FORMAT_KEY.to_string(), FORMAT.to_string()),
+        (FORMAT_KEY.to_string(), format.to_string()),
         (FIRST_SEQ_KEY.to_string(), format!("{first_seq:0DIGITS$}")),
     ]);
     let mut writer = StreamWriter::try_new(Vec::new(), &block::schema(metadata)).map_err(block::encoding)?;
@@ -65,6 +68,8 @@ pub(super) fn header(first_seq: u64) -> Result<Vec<u8>> {
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) first_seq: u64,
+    /// Whether the blocks are sealed.
+    pub(super) is_sealed: bool,
     /// Bytes of the header.
     pub(super) bytes: usize,
 }
@@ -81,7 +86,9 @@ pub(super) enum HeaderFault {
 impl fmt::Display for HeaderFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Format(found) => write!(f, "it has format {found:?}, but this release reads format {FORMAT:?}"),
+            Self::Format(found) => {
+                write!(f, "it has format {found:?}, but this release reads formats {FORMAT:?} and {SEALED_FORMAT:?}")
+            }
             Self::Broken(why) => write!(f, "it has no header: {why}"),
         }
     }
@@ -90,8 +97,8 @@ impl fmt::Display for HeaderFault {
 /// Reads the header at the start of a file.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, HeaderFault> {
     let metadata = block::metadata(file, HEADER_BYTES_MAX).map_err(|fault| match fault {
-        Fault::End => HeaderFault::Broken("it is empty"),
         Fault::Broken(why) => HeaderFault::Broken(why),
+        Fault::End | Fault::Locked(_) => HeaderFault::Broken("it is empty"),
     })?;
     let message = ipc::root_as_message(metadata).map_err(|_| HeaderFault::Broken("its metadata is not valid"))?;
     let schema = message.header_as_schema().ok_or(HeaderFault::Broken("it is not a schema"))?;
@@ -99,17 +106,18 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, HeaderFault> {
         let entries = schema.custom_metadata()?;
         entries.iter().find(|entry| entry.key() == Some(key))?.value()
     };
-    match entry(FORMAT_KEY) {
-        Some(FORMAT) => {}
+    let is_sealed = match entry(FORMAT_KEY) {
+        Some(FORMAT) => false,
+        Some(SEALED_FORMAT) => true,
         Some(found) => return Err(HeaderFault::Format(found.to_string())),
         None => return Err(HeaderFault::Broken("it names no format")),
-    }
+    };
     let first_seq = entry(FIRST_SEQ_KEY).and_then(|digits| digits.parse().ok());
     let first_seq = first_seq.ok_or(HeaderFault::Broken("it does not name its first commit"))?;
     if message.bodyLength() != 0 || !has_columns(&schema) {
         return Err(HeaderFault::Broken("it does not have the columns of a log"));
     }
-    Ok(Header { first_seq, bytes: block::PREFIX_BYTES + metadata.len() })
+    Ok(Header { first_seq, is_sealed, bytes: block::PREFIX_BYTES + metadata.len() })
 }
 
 /// Whether a schema has the columns of blocks.
@@ -132,12 +140,15 @@ fn has_columns(schema: &ipc::Schema<'_>) -> bool {
 /// Reads a log file as it is on disk, for tools: its blocks as they were written, in order.
 ///
 /// # Errors
-/// `Internal` if it has no header, or one of another version; then for the first block that is not whole, which ends
-/// the iteration. Zeros end it without an error.
+/// `Internal` if it has no header, or one of another version, or is encrypted; then for the first block that is not
+/// whole, which ends the iteration. Zeros end it without an error.
 pub fn read_blocks(bytes: impl Into<Buffer>) -> Result<Blocks> {
     let buffer = bytes.into();
     let header = read_header(&buffer);
     let header = header.map_err(|fault| Error::internal(format!("cannot read a log file: {fault}")))?;
+    if header.is_sealed {
+        return Err(Error::internal("cannot read a log file: it is encrypted"));
+    }
     Ok(Blocks { buffer, at: header.bytes, file: header.first_seq, has_ended: false })
 }
 

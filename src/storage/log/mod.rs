@@ -11,7 +11,8 @@
 //!   whole one follows it, the disk has lost what it had promised to keep: then the log does not open.
 //! - After a write or a sync that failed, nothing is written until the log is opened again, which writes again what
 //!   may not be durable.
-//! - While the log is open, its files are plain Arrow IPC streams that any reader of them reads.
+//! - While the log is open, its files are plain Arrow IPC streams that any reader of them reads, unless they are
+//!   encrypted: then each block is sealed by itself ([`frame`]), and all else is the same.
 //!
 //! This module knows nothing of what keys and values mean, nor of which commits may conflict.
 
@@ -19,6 +20,7 @@ mod block;
 mod disk;
 mod entry;
 mod file;
+mod frame;
 mod recovery;
 mod writer;
 

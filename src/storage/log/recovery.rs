@@ -14,6 +14,7 @@ use super::block::{self, Fault};
 use super::disk::Disk;
 use super::entry::Entry;
 use super::file::{self, HeaderFault};
+use super::frame::Framing;
 use crate::error::{Error, Result};
 
 /// What the rest of a file is compared with.
@@ -45,7 +46,7 @@ pub(super) struct Recovered {
 ///
 /// # Errors
 /// `Internal` if the disk fails, the log is damaged, or it was written by another release.
-pub(super) fn recover(disk: &dyn Disk, floor: u64) -> Result<Recovered> {
+pub(super) fn recover(disk: &dyn Disk, framing: &Framing, floor: u64) -> Result<Recovered> {
     let seqs = survey(disk, floor)?;
     let mut found = Recovered { files: VecDeque::new(), capacity: 0, next_seq: 0, entries: vec![] };
     let mut last: Option<Scan> = None;
@@ -59,10 +60,10 @@ pub(super) fn recover(disk: &dyn Disk, floor: u64) -> Result<Recovered> {
             found.files.push_back(before.file());
         }
         found.next_seq = first_seq;
-        last = Some(Scan::run(disk, floor, &mut found)?);
+        last = Some(Scan::run(disk, framing, floor, &mut found)?);
     }
     if let Some(last) = last
-        && last.settle(disk)?
+        && last.settle(disk, framing)?
     {
         found.capacity = last.buffer.len() as u64;
         found.files.push_back(last.file());
@@ -108,12 +109,16 @@ struct Scan {
 
 impl Scan {
     /// Reads the file that begins with the next commit of `found`, and adds its entries.
-    fn run(disk: &dyn Disk, floor: u64, found: &mut Recovered) -> Result<Self> {
+    fn run(disk: &dyn Disk, framing: &Framing, floor: u64, found: &mut Recovered) -> Result<Self> {
         let first_seq = found.next_seq;
         let name = file::name(first_seq);
         let bytes = disk.read(&name).map_err(|error| failed("read", &name, &error))?;
         let mut scan = Self { first_seq, buffer: Buffer::from(bytes), end: 0, has_blocks: false, fault: None };
         match file::read_header(&scan.buffer) {
+            Ok(header) if header.is_sealed != framing.is_sealed() => {
+                let what = if header.is_sealed { "it is encrypted" } else { "it is not encrypted" };
+                return Err(Error::internal(format!("cannot read the log file {name}: {what}")));
+            }
             Ok(header) if header.first_seq == first_seq => scan.end = header.bytes,
             Ok(_) => scan.fault = Some("its header is that of another file"),
             Err(HeaderFault::Broken(why)) => scan.fault = Some(why),
@@ -122,21 +127,26 @@ impl Scan {
             }
         }
         while scan.fault.is_none() {
-            match scan.next_block(floor, found) {
+            match scan.next_block(framing, floor, found) {
                 Ok(bytes) => {
                     scan.end += bytes;
                     scan.has_blocks = true;
                 }
                 Err(Fault::End) => break,
                 Err(Fault::Broken(why)) => scan.fault = Some(why),
+                Err(Fault::Locked(key)) => {
+                    let what =
+                        format!("byte {} is encrypted with key {key}, which --at_rest_key does not give", scan.end);
+                    return Err(Error::internal(format!("cannot read the log file {name}: {what}")));
+                }
             }
         }
         Ok(scan)
     }
 
     /// Reads the block at the end of what was read, and returns its length.
-    fn next_block(&self, floor: u64, found: &mut Recovered) -> Result<usize, Fault> {
-        let block = block::decode(&self.buffer, self.end, self.first_seq)?;
+    fn next_block(&self, framing: &Framing, floor: u64, found: &mut Recovered) -> Result<usize, Fault> {
+        let block = framing.decode(&self.buffer, self.end, self.first_seq)?;
         let (entries, next) = block::entries(&block.batch, found.next_seq, floor).map_err(Fault::Broken)?;
         found.entries.extend(entries);
         found.next_seq = next;
@@ -153,12 +163,12 @@ impl Scan {
     ///
     /// Everything is written again, though it is there already. If a sync failed before the log was opened, what was
     /// read may come from the memory of the operating system, which takes it for durable and would not write it.
-    fn settle(&self, disk: &dyn Disk) -> Result<bool> {
+    fn settle(&self, disk: &dyn Disk, framing: &Framing) -> Result<bool> {
         // A file had a block when it got its name: if there is none, then what seems to be its header may be wrong.
         let unread = if self.has_blocks { self.end } else { 0 };
         let (kept, rest) = self.buffer.as_slice().split_at(unread);
         let is_clean = rest.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()]);
-        if !is_clean && let Some(at) = block::find(&self.buffer, unread, self.first_seq) {
+        if !is_clean && let Some(at) = framing.find(&self.buffer, unread, self.first_seq) {
             return Err(self.damaged(&format!("there is a whole one at byte {at}")));
         }
         let name = file::name(self.first_seq);

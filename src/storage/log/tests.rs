@@ -306,10 +306,10 @@ fn what_follows_a_hole_is_not_taken_for_the_log() {
 
 #[test]
 fn another_format_is_refused_by_name() {
-    let metadata = HashMap::from([("tinychain:format".to_string(), "2".to_string())]);
+    let metadata = HashMap::from([("tinychain:format".to_string(), "3".to_string())]);
     let mut writer = StreamWriter::try_new(Vec::new(), &block::schema(metadata)).unwrap();
     let error = try_open(&with_file(&file::name(1), writer.get_mut()), 0).unwrap_err();
-    let expected = r#"it has format "2", but this release reads format "1""#;
+    let expected = r#"it has format "3", but this release reads formats "1" and "2""#;
     assert_eq!(error.message(), format!("cannot read the log file {}: {expected}", file::name(1)));
 }
 

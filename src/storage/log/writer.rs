@@ -8,8 +8,10 @@ use super::block::{self, ALIGNMENT, Encoded, Encoder, Place};
 use super::disk::Disk;
 use super::entry::Entry;
 use super::file::{self, Spare};
+use super::frame::Framing;
 use super::recovery::{self, LogFile, failed};
 use crate::error::{Error, Result};
+use crate::storage::seal::Keys;
 
 /// Bytes of entries that are put into one block, unless a single one is larger: they are copied twice on the way.
 const BLOCK_BYTES_MAX: usize = 256 << 20;
@@ -34,6 +36,7 @@ impl Default for LogOptions {
 #[derive(Debug)]
 pub struct Log {
     disk: Arc<dyn Disk>,
+    framing: Framing,
     encoder: Encoder,
     spare: Spare,
     prepares_ahead: bool,
@@ -72,11 +75,26 @@ impl Log {
     /// # Errors
     /// As [`Log::open`].
     pub fn open_with(disk: Arc<dyn Disk>, floor: u64, options: LogOptions) -> Result<(Self, Vec<Entry>)> {
-        let found = recovery::recover(&*disk, floor)?;
+        Self::open_sealed(disk, None, floor, options)
+    }
+
+    /// Opens the log as [`Log::open_with`] does, one whose blocks are sealed if there are `keys`.
+    ///
+    /// # Errors
+    /// As [`Log::open`], also if the log is sealed and there are no keys, or the other way round, or not with one of these.
+    pub fn open_sealed(
+        disk: Arc<dyn Disk>,
+        keys: Option<Arc<Keys>>,
+        floor: u64,
+        options: LogOptions,
+    ) -> Result<(Self, Vec<Entry>)> {
+        let framing = Framing::new(keys);
+        let found = recovery::recover(&*disk, &framing, floor)?;
         let file_bytes = options.file_bytes.next_multiple_of(ALIGNMENT as u64);
         let mut log = Self {
             spare: Spare::new(Arc::clone(&disk), file_bytes),
             disk,
+            framing,
             encoder: Encoder::new()?,
             prepares_ahead: options.prepares_ahead,
             files: found.files,
@@ -187,11 +205,12 @@ impl Log {
 
     fn append_block(&mut self, entries: &[Entry]) -> Result<(), Failure> {
         let block = self.encoder.encode(entries).map_err(Failure::Before)?;
-        let bytes = block.len() as u64;
+        let bytes = self.framing.len_of(&block);
         match self.files.back_mut() {
             Some(last) if last.bytes + bytes <= self.capacity => {
                 let name = file::name(last.first_seq);
-                let block = block.seal(Place { file: last.first_seq, offset: last.bytes });
+                let place = Place { file: last.first_seq, offset: last.bytes };
+                let block = self.framing.encode(block, place).map_err(Failure::Before)?;
                 let written = self.disk.write_at(&name, last.bytes, &block).and_then(|()| self.disk.sync(&name));
                 written.map_err(|error| during("write", &name, &error))?;
                 last.bytes += bytes;
@@ -205,16 +224,16 @@ impl Log {
     /// Begins a new file with a block.
     fn append_file(&mut self, block: Encoded) -> Result<(), Failure> {
         let first_seq = self.next_seq;
-        let header = file::header(first_seq).map_err(Failure::Before)?;
+        let header = file::header(first_seq, self.framing.is_sealed()).map_err(Failure::Before)?;
         let offset = header.len() as u64;
-        let bytes = offset + block.len() as u64;
+        let bytes = offset + self.framing.len_of(&block);
+        let block = self.framing.encode(block, Place { file: first_seq, offset }).map_err(Failure::Before)?;
         let is_large = bytes > self.spare.len();
         let made = if is_large { self.disk.create(file::LARGE, 0) } else { self.spare.take() };
         made.map_err(|error| {
             Failure::Before(Error::unavailable(format!("cannot make a new file of the log: {error}")))
         })?;
         let (temporary, capacity) = if is_large { (file::LARGE, bytes) } else { (file::SPARE, self.spare.len()) };
-        let block = block.seal(Place { file: first_seq, offset });
         let name = file::name(first_seq);
         self.write_file(temporary, &name, &header, &block).map_err(|error| during("write", &name, &error))?;
         self.files.push_back(LogFile { first_seq, bytes });

@@ -315,6 +315,7 @@ impl Host {
         StoreConfig {
             disk: Arc::<LossyDisk>::clone(&self.disk),
             objects: self.objects(),
+            keys: None,
             cache_bytes: 16 << 20,
             memtable_bytes: 1 << 20,
             clock: Arc::new(SystemClock),

@@ -26,8 +26,10 @@ use parking_lot::Mutex;
 use tinychain::env::SystemClock;
 use tinychain::storage::StoreConfig;
 use tinychain::storage::log::Disk;
+use tinychain::storage::seal::Keys;
 
-use crate::lying_disk::{LyingDisk, Random};
+use crate::lying_disk::{LyingDisk, Random, keys};
+use crate::support::contains;
 
 /// What there may be in the folder of segments that nobody has put there.
 const STRANGERS: [&str; 3] =
@@ -77,19 +79,21 @@ pub struct Machine {
     power: Arc<Power>,
     disk: Arc<PoweredDisk>,
     objects: Arc<LyingObjects>,
+    /// What encrypts all that is on it, if anything does.
+    keys: Option<Arc<Keys>>,
 }
 
 impl Machine {
-    /// A machine with nothing on it.
+    /// A machine with nothing on it. What will be is encrypted if the seed is odd.
     pub fn new(seed: u64) -> Self {
         let power = Arc::new(Power::default());
         let objects = LyingObjects::new(Random::new(seed), Arc::clone(&power), InMemory::new());
-        Self::of(power, LyingDisk::new(seed), objects)
+        Self::of(power, LyingDisk::new(seed), objects, (seed % 2 == 1).then(keys))
     }
 
-    fn of(power: Arc<Power>, disk: LyingDisk, objects: LyingObjects) -> Self {
+    fn of(power: Arc<Power>, disk: LyingDisk, objects: LyingObjects, keys: Option<Arc<Keys>>) -> Self {
         let disk = Arc::new(PoweredDisk { power: Arc::clone(&power), disk });
-        Self { power, disk, objects: Arc::new(objects) }
+        Self { power, disk, objects: Arc::new(objects), keys }
     }
 
     /// How a store is opened here. Everything happens when it is called.
@@ -97,6 +101,7 @@ impl Machine {
         StoreConfig {
             disk: Arc::<PoweredDisk>::clone(&self.disk),
             objects: Arc::<LyingObjects>::clone(&self.objects),
+            keys: self.keys.clone(),
             cache_bytes: 1 << 20,
             memtable_bytes: 1 << 20,
             clock: Arc::new(SystemClock),
@@ -107,6 +112,20 @@ impl Machine {
     /// What is in the object store.
     pub fn objects(&self) -> &dyn ObjectStore {
         &*self.objects
+    }
+
+    /// The files of the store that contain some bytes. What else is in its folders, a store does not know.
+    pub fn files_with(&self, bytes: &[u8]) -> Vec<String> {
+        let disk = &self.disk.disk;
+        let mut found = disk.list().unwrap_or_default();
+        found.retain(|name| disk.read(name).is_ok_and(|content| contains(&content, bytes)));
+        for (path, content) in block_on(contents(&self.objects.files)) {
+            let is_ours = matches!(path.extension(), Some("parquet" | "json"));
+            if is_ours && contains(&content, bytes) {
+                found.push(path.to_string());
+            }
+        }
+        found
     }
 
     /// Lets the power fail during an operation that changes something, after `count` more of them.
@@ -144,7 +163,7 @@ impl Machine {
         self.power.0.lock().is_off = true;
         let power = Arc::new(Power::default());
         let objects = self.objects.crash(&power);
-        Self::of(power, self.disk.disk.crash(), objects)
+        Self::of(power, self.disk.disk.crash(), objects, self.keys.clone())
     }
 }
 

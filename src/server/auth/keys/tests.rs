@@ -6,21 +6,8 @@ use std::time::Instant;
 use futures::executor::block_on;
 
 use super::*;
+use crate::env::ManualClock;
 use crate::server::auth::sample::{NOW, actor, txn};
-
-/// A clock whose seconds the test sets; the time of deadlines goes on.
-#[derive(Debug, Default)]
-struct Stepped(AtomicUsize);
-
-impl Clock for Stepped {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn unix_nanos(&self) -> u64 {
-        (NOW + self.0.load(Ordering::Relaxed) as u64) * 1_000_000_000
-    }
-}
 
 /// The other hosts, of which each knows the same reply to everything.
 struct Others {
@@ -48,13 +35,13 @@ impl Gateway for Others {
 struct Setting {
     ring: KeyRing,
     others: Arc<Others>,
-    clock: Arc<Stepped>,
+    clock: Arc<ManualClock>,
 }
 
 /// A host that trusts `http://peer:1`, which replies with `reply`.
 fn setting(reply: Result<State>) -> Setting {
     let others = Arc::new(Others { reply, calls: AtomicUsize::new(0) });
-    let clock = Arc::new(Stepped::default());
+    let clock = Arc::new(ManualClock::at(NOW * 1_000_000_000));
     let gateway: Arc<dyn Gateway> = Arc::clone(&others) as Arc<dyn Gateway>;
     let timer: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let trusted: Link = "http://peer:1/user".parse().unwrap();
@@ -99,7 +86,7 @@ fn a_key_is_asked_for_once_while_the_token_is_valid() {
     assert_eq!(setting.key("http://peer:1/any/path", "bob".into()), Ok(actor(2).public_key()));
     assert_eq!(setting.key("http://peer:1/another", "bob".into()), Ok(actor(2).public_key()));
     assert_eq!(setting.calls(), 3);
-    setting.clock.0.store(60, Ordering::Relaxed);
+    setting.clock.advance(Duration::from_secs(60));
     assert!(setting.key("http://peer:1/any/path", actor(2).id()).is_ok());
     assert_eq!(setting.calls(), 4);
 }

@@ -9,7 +9,7 @@ use crate::txn::TxnId;
 
 /// A file with a block for each commit from 3 on, and zeros.
 fn file(count: u64) -> Vec<u8> {
-    let mut file = header(3).unwrap();
+    let mut file = header(3, false).unwrap();
     let mut encoder = Encoder::new().unwrap();
     for seq in 3..3 + count {
         let entry = Entry { seq, txn: TxnId { timestamp: seq, nonce: 1 }, writes: vec![] };
@@ -35,10 +35,13 @@ fn names_sort_by_the_first_commit() {
 
 #[test]
 fn a_header_is_read_as_it_was_written() {
-    let bytes = header(3).unwrap();
+    let bytes = header(3, false).unwrap();
     assert!(bytes.len().is_multiple_of(block::ALIGNMENT));
     let read = read_header(&bytes).unwrap();
-    assert_eq!((read.first_seq, read.bytes), (3, bytes.len()));
+    assert_eq!((read.first_seq, read.bytes, read.is_sealed), (3, bytes.len(), false));
+    let sealed = header(3, true).unwrap();
+    assert!(sealed.len().is_multiple_of(block::ALIGNMENT) && read_header(&sealed).unwrap().is_sealed);
+    assert_eq!(read_blocks(sealed).unwrap_err().message(), "cannot read a log file: it is encrypted");
     for len in 0..bytes.len() {
         assert!(matches!(read_header(&bytes[..len]), Err(HeaderFault::Broken(_))), "{len}");
     }
@@ -46,10 +49,11 @@ fn a_header_is_read_as_it_was_written() {
 
 #[test]
 fn another_format_is_named() {
-    let metadata = HashMap::from([(FORMAT_KEY.to_string(), "2".to_string())]);
+    let metadata = HashMap::from([(FORMAT_KEY.to_string(), "3".to_string())]);
     let mut writer = StreamWriter::try_new(Vec::new(), &block::schema(metadata)).unwrap();
     let error = read_blocks(std::mem::take(writer.get_mut())).unwrap_err();
-    assert_eq!(error.message(), r#"cannot read a log file: it has format "2", but this release reads format "1""#);
+    let expected = r#"cannot read a log file: it has format "3", but this release reads formats "1" and "2""#;
+    assert_eq!(error.message(), expected);
 }
 
 #[test]
@@ -103,7 +107,7 @@ proptest! {
     fn no_header_makes_the_reader_fail(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
-        let mut bytes = header(3).unwrap();
+        let mut bytes = header(3, false).unwrap();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;
