@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use super::decode::{decode, decode_definition, decode_key, decode_params, decode_steps, is_named_steps};
 use crate::error::{Error, Result};
-use crate::value::{Args, Class, Doc, Expr, Flow, Id, Link, Map, OpKind, State, Step, Subject, Tuple, Value, Verb};
+use crate::value::tensor::{self, Initial, Layout, Node, TensorSchema};
+use crate::value::{
+    Args, Class, Doc, Expr, Flow, Id, Link, Map, Number, NumberClass, OpKind, State, Step, Subject, Tensor, Tuple,
+    Value, Verb,
+};
 
 /// What one request runs.
 ///
-/// Two programs that differ only in their literals (numbers, texts, tuples and maps outside op definitions) have one
-/// [`shape`](Program::shape), and so one plan: the literals are its parameters.
+/// Two programs that differ only in their literals (numbers, texts, tuples, maps and tensors outside op definitions) have
+/// one [`shape`](Program::shape), and so one plan: the literals are its parameters.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub steps: Vec<Step>,
@@ -70,6 +74,16 @@ impl Program {
                 Args::Post(keys, values)
             }
         };
+        Ok(Self::of_expr(Expr::Call(Box::new(Subject::Link(link)), Box::new(args))))
+    }
+
+    /// The program of a PUT of a state that is not written as a document.
+    ///
+    /// # Errors
+    /// `BadRequest` if the key is not a value.
+    pub fn put(link: Link, key: &Doc, value: State) -> Result<Self> {
+        let key = decode_key(key).map_err(|error| error.within("?key"))?;
+        let args = Args::Put(Expr::Literal(key), Expr::Literal(value));
         Ok(Self::of_expr(Expr::Call(Box::new(Subject::Link(link)), Box::new(args))))
     }
 
@@ -136,15 +150,14 @@ fn is_reference(entries: &[(Arc<str>, Doc)]) -> bool {
 /// Whether a literal is a parameter of the plan rather than part of its shape.
 pub fn is_parameter(state: &State) -> bool {
     match state {
-        State::Value(Value::Number(crate::value::Number::Bool(_))) => false,
+        State::Value(Value::Number(Number::Bool(_))) => false,
         State::Value(Value::None | Value::Id(_) | Value::Link(_))
         | State::Op(_)
         | State::Closure(_)
         | State::Collection(_)
-        | State::Tensor(_)
         | State::Stream(_)
         | State::Object(_) => false,
-        State::Value(_) => true,
+        State::Value(_) | State::Tensor(_) => true,
         State::Tuple(tuple) => !tuple.items().is_empty(),
         State::Map(map) => !map.is_empty(),
     }
@@ -281,8 +294,17 @@ fn blank_literal(state: &State) -> State {
         State::Value(Value::Bytes(_)) => State::Value(Value::Bytes(Arc::new([]))),
         State::Tuple(_) => Tuple::try_new([one()]).map_or(State::NONE, State::from),
         State::Map(_) => Map::try_new([(Id::from("x"), one())]).map_or(State::NONE, State::from),
+        State::Tensor(tensor) => blank_tensor(tensor.schema.layout),
         state => state.clone(),
     }
+}
+
+/// One zero.
+fn blank_tensor(layout: Layout) -> State {
+    let (dtype, zero) = (NumberClass::Bool, Initial::Fill(Number::Bool(false)));
+    let schema = |shape| TensorSchema { layout, dtype, shape };
+    let shape = tensor::Shape::try_new([1u64]);
+    shape.map_or(State::NONE, |shape| Tensor::new(schema(shape), Node::Initial(Arc::new(zero))).into())
 }
 
 #[cfg(test)]
@@ -321,5 +343,21 @@ mod tests {
         let large = program(&[("a", literal("x".repeat(1 << 20)))]);
         assert!(large.kept_shape().weight() < 1000);
         assert_eq!(large.kept_shape(), large.shape());
+    }
+
+    #[test]
+    fn tensors_are_not_kept() {
+        let put = |len: usize| {
+            let elements = tensor::Elements::zeros(NumberClass::F64, len);
+            let shape = tensor::Shape::try_new([len as u64]).unwrap();
+            let schema = TensorSchema { layout: Layout::Dense, dtype: NumberClass::F64, shape };
+            let value = Tensor::new(schema, Node::Initial(Arc::new(Initial::Elements(elements))));
+            Arc::new(Program::put("/service/x".parse().unwrap(), &Doc::Null, value.into()).unwrap())
+        };
+        let (small, large) = (put(2), put(1 << 17));
+        assert_eq!(small.shape(), large.shape());
+        assert_eq!(large.kept_shape(), large.shape());
+        assert!(large.kept_shape().weight() < 1000);
+        assert_eq!(large.literals().len(), 1);
     }
 }

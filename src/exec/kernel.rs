@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use super::cache::{Cache, Stats};
 use super::call::Invocation;
 use super::codegen;
-use super::data::{OpenBlocks, Session, SqlReply, reduce_link};
+use super::data::{Contents, OpenBlocks, Session, SqlReply, reduce_link};
 use super::gateway::Gateway;
 use super::machine::{Compile, Machine, Outcome, Outside};
 use super::relation::Engine;
@@ -155,12 +155,18 @@ impl Kernel {
         }
     }
 
-    /// Runs a program whose result is a collection, and returns the rows of it, which are read as they are asked for. If the
-    /// program `commits`, they are in memory, and nothing is written unless there are rows.
+    /// Runs a program whose result is a collection or a tensor, which is read as it is asked for. If the program `commits`, it
+    /// is in memory. Whatever else the result is, and what `accepts` refuses, is not committed.
     ///
     /// # Errors
-    /// As [`Kernel::execute`]; `BadRequest` if the result is no collection.
-    pub async fn rows(&self, txn: &Txn, prepared: &Prepared, commits: bool) -> Result<sql::Outcome> {
+    /// As [`Kernel::execute`]; `BadRequest` if the result is neither collection nor tensor; those of `accepts`.
+    pub async fn contents(
+        &self,
+        txn: &Txn,
+        prepared: &Prepared,
+        commits: bool,
+        accepts: fn(&State) -> Result<()>,
+    ) -> Result<Contents> {
         let Prepared { program, unit } = prepared;
         let mut attempts = 0;
         loop {
@@ -169,20 +175,15 @@ impl Kernel {
                 session.will_commit();
             }
             let (state, _) = self.drive(txn, &session, Arc::clone(unit), program.literals(), None).await?;
-            let rows = match state {
-                State::Collection(collection) => session.batches(&collection).await?,
-                other => {
-                    let message = format!("only the rows of a collection are sent as Arrow, not a {}", other.class());
-                    return Err(Error::bad_request(message));
-                }
-            };
+            accepts(&state)?;
+            let contents = session.contents(&state).await?;
             if !commits {
-                return Ok(rows);
+                return Ok(contents);
             }
-            let rows = rows.collect(self.limits.reply_bytes).await?;
+            let contents = contents.collect(self.limits.reply_bytes).await?;
             attempts += 1;
             if self.commit(txn, &session, attempts, began).await? {
-                return Ok(rows);
+                return Ok(contents);
             }
         }
     }

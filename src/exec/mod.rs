@@ -41,7 +41,7 @@ mod unwind;
 mod vector;
 
 pub use cache::Stats;
-pub use data::{Session, SqlReply};
+pub use data::{Contents, Session, SqlReply, TensorReader};
 pub use gateway::{Gateway, RemoteArgs};
 pub use kernel::{Kernel, Prepared};
 pub use relation::{Engine, EngineConfig};

@@ -1,27 +1,22 @@
-//! Rows as a stream of Arrow batches, for whoever asks for that with the header `accept`.
+//! Rows, and tensors, as a stream of Arrow batches, for whoever asks for that with the header `accept`.
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::ipc::writer::StreamWriter;
-use datafusion::physical_plan::SendableRecordBatchStream;
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HeaderMap};
 
 use super::body::{BodyError, ReplyBody};
+use super::tensor::ipc;
 use crate::error::{Error, Result};
 use crate::exec::sql::{Outcome, stream_error, write_error};
-use crate::exec::{Kernel, Prepared};
+use crate::exec::{Contents, Kernel, Prepared};
 use crate::txn::Txn;
-use crate::value::{Id, Link, Root};
+use crate::value::{Id, Link, Root, State};
 
 /// The media type of a stream of Arrow batches.
 pub(super) const ARROW: &str = "application/vnd.apache.arrow.stream";
-
-/// Whether a request asks for a stream of Arrow batches.
-pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|text| text.contains(ARROW)))
-}
 
 /// The link to the rows that stand for what is at `link`: the blocks of a chain are documents, and their records are rows.
 pub(super) fn rows_of(link: Link) -> Link {
@@ -38,25 +33,35 @@ pub(super) fn rows_of(link: Link) -> Link {
     }
 }
 
-/// Runs a program whose result is a collection; returns the reply with its media type.
-pub(super) async fn answer(
-    kernel: &Kernel,
-    txn: &Txn,
-    prepared: &Prepared,
-    commits: bool,
-) -> Result<(&'static str, ReplyBody)> {
-    match kernel.rows(txn, prepared, commits).await? {
-        Outcome::Rows(schema, rows) => stream(schema, rows).await,
-        Outcome::Affected(_) => Err(Error::internal("a collection without rows")),
+/// Runs a program whose result is a collection or a tensor, and replies that.
+///
+/// # Errors
+/// As [`Kernel::contents`]; `TooLarge` for a dense tensor whose rows are.
+pub(super) async fn answer(kernel: &Kernel, txn: &Txn, prepared: &Prepared, commits: bool) -> Result<ReplyBody> {
+    match kernel.contents(txn, prepared, commits, accepts).await? {
+        Contents::Rows(Outcome::Rows(schema, rows)) => stream(schema, rows.map_err(stream_error).boxed()).await,
+        Contents::Rows(Outcome::Affected(_)) => Err(Error::internal("a collection without rows")),
+        Contents::Tensor(reader) => {
+            let (schema, batches) = ipc::batches(reader, kernel.limits().reply_bytes).await?;
+            stream(schema, batches).await
+        }
     }
 }
 
-/// The rows as an Arrow IPC stream. The first batch is computed before the reply begins, so that most errors still have a
+/// Refuses a result that has no such form.
+fn accepts(state: &State) -> Result<()> {
+    match state {
+        State::Tensor(tensor) => ipc::check(&tensor.schema),
+        _ => Ok(()),
+    }
+}
+
+/// Batches as an Arrow IPC stream. The first batch is computed before the reply begins, so that most errors still have a
 /// status; a later one ends the connection.
-pub(super) async fn stream(schema: SchemaRef, rows: SendableRecordBatchStream) -> Result<(&'static str, ReplyBody)> {
+pub(super) async fn stream(schema: SchemaRef, rows: BoxStream<'static, Result<RecordBatch>>) -> Result<ReplyBody> {
     // It is asked again after it has ended, if it has no rows.
     let mut rows = rows.fuse();
-    let first = rows.next().await.transpose().map_err(stream_error)?;
+    let first = rows.next().await.transpose()?;
     let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(write_error)?;
     if let Some(batch) = first {
         writer.write(&batch).map_err(write_error)?;
@@ -71,7 +76,7 @@ pub(super) async fn stream(schema: SchemaRef, rows: SendableRecordBatchStream) -
                         return Some((Err(BodyError::from(write_error(error))), None));
                     }
                 }
-                Some(Err(error)) => return Some((Err(BodyError::from(stream_error(error))), None)),
+                Some(Err(error)) => return Some((Err(BodyError::from(error)), None)),
                 None => {
                     return match writer.into_inner() {
                         Ok(rest) => Some((Ok(Bytes::from(rest)), None)),
@@ -84,7 +89,7 @@ pub(super) async fn stream(schema: SchemaRef, rows: SendableRecordBatchStream) -
         Some((Ok(chunk), Some((writer, rows))))
     });
     let chunks: BoxStream<'static, Result<Bytes, BodyError>> = Box::pin(chunks);
-    Ok((ARROW, ReplyBody::Stream(chunks)))
+    Ok(ReplyBody::Stream { chunks, bytes: None })
 }
 
 #[cfg(test)]

@@ -17,7 +17,11 @@ use crate::error::Error;
 /// What is sent to a client.
 pub(super) enum ReplyBody {
     Full(Bytes),
-    Stream(BoxStream<'static, Result<Bytes, BodyError>>),
+    /// Parts, and how many bytes they have together, if that is known before they are computed.
+    Stream {
+        chunks: BoxStream<'static, Result<Bytes, BodyError>>,
+        bytes: Option<u64>,
+    },
 }
 
 impl ReplyBody {
@@ -25,7 +29,7 @@ impl ReplyBody {
     pub(super) fn len(&self) -> usize {
         match self {
             ReplyBody::Full(bytes) => bytes.len(),
-            ReplyBody::Stream(_) => 0,
+            ReplyBody::Stream { bytes, .. } => usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX),
         }
     }
 }
@@ -65,7 +69,8 @@ impl From<Infallible> for BodyError {
 pub(super) enum KeptBody {
     /// Who sends it keeps the bytes, and with them the place.
     Full(Full<Bytes>),
-    Stream(BoxStream<'static, Result<Bytes, BodyError>>),
+    /// Parts, and how many bytes are left, if that is known.
+    Stream { chunks: BoxStream<'static, Result<Bytes, BodyError>>, left: Option<u64> },
 }
 
 /// Bytes with the place of their request.
@@ -87,7 +92,7 @@ impl KeptBody {
                 KeptBody::Full(Full::new(Bytes::from_owner(Kept { bytes, _slot: slot })))
             }
             (ReplyBody::Full(bytes), None) => KeptBody::Full(Full::new(bytes)),
-            (ReplyBody::Stream(stream), slot) => KeptBody::Stream(keep(stream, slot)),
+            (ReplyBody::Stream { chunks, bytes }, slot) => KeptBody::Stream { chunks: keep(chunks, slot), left: bytes },
         }
     }
 }
@@ -115,7 +120,13 @@ impl Body for KeptBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
             KeptBody::Full(body) => Pin::new(body).poll_frame(context).map_err(BodyError::from),
-            KeptBody::Stream(stream) => stream.poll_next_unpin(context).map_ok(Frame::data),
+            KeptBody::Stream { chunks, left } => {
+                let chunk = chunks.poll_next_unpin(context);
+                if let (Poll::Ready(Some(Ok(bytes))), Some(left)) = (&chunk, left) {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                }
+                chunk.map_ok(Frame::data)
+            }
         }
     }
 
@@ -126,7 +137,35 @@ impl Body for KeptBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             KeptBody::Full(body) => body.size_hint(),
-            KeptBody::Stream(..) => SizeHint::default(),
+            KeptBody::Stream { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::stream;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn body(bytes: Option<u64>) -> KeptBody {
+        let chunks = [&b"ab"[..], b"c"].map(|chunk| Ok(Bytes::from_static(chunk)));
+        KeptBody::new(ReplyBody::Stream { chunks: stream::iter(chunks).boxed(), bytes }, None)
+    }
+
+    #[test]
+    fn a_stream_knows_how_much_of_it_is_left() {
+        let mut body = body(Some(3));
+        assert_eq!(body.size_hint().exact(), Some(3));
+        assert_eq!(block_on(body.frame()).unwrap().unwrap().into_data().unwrap(), "ab");
+        assert_eq!(body.size_hint().exact(), Some(1));
+        assert_eq!(block_on(body.collect()).unwrap().to_bytes(), "c");
+    }
+
+    #[test]
+    fn a_stream_of_unknown_length_has_none() {
+        assert_eq!(body(None).size_hint().exact(), None);
     }
 }

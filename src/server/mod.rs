@@ -12,8 +12,9 @@
 //! 7. `metrics` counts, and `watch` counts calls of services and makes traces, which are exported (`export`) where the
 //!    environment names a collector.
 //!
-//! `sql` answers scripts of SQL in the same way. Rows, also those of a collection, may be streamed as they are computed (`arrow`,
-//! `body`); `diff` shows what a request that is hypothetical would change.
+//! `sql` answers scripts of SQL in the same way. What is asked for in another `form` is streamed as it is computed (`arrow`,
+//! `body`): rows, also those of a collection, and tensors (`tensor`), which come in these forms, too. `diff` shows what a
+//! request that is hypothetical would change.
 //!
 //! Beside that, `config` is the command line, `at_rest` reads the keys of what is encrypted on disk, [`offline`] does what
 //! takes a host that is stopped, `openapi` and `docs` describe the host to people and tools, and `page` what is
@@ -32,6 +33,7 @@ mod connection;
 mod diff;
 mod docs;
 mod export;
+mod form;
 mod gateway;
 mod http;
 mod metrics;
@@ -46,6 +48,7 @@ mod routes;
 mod service_metrics;
 mod sql;
 mod store_metrics;
+mod tensor;
 mod watch;
 
 pub use at_rest::key_list;

@@ -1,12 +1,13 @@
 //! `POST /sql`: scripts of SQL, and what they result in as JSON or as a stream of Arrow batches.
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use hyper::header::HeaderMap;
 
 use super::arrow::{self, ARROW};
 use super::body::ReplyBody;
 use super::codec::rows::{encode_batch, encode_columns};
 use super::diff::encode_diff;
+use super::form::Form;
 use crate::error::{Error, Result};
 use crate::exec::sql::{Outcome, parameters, stream_error};
 use crate::exec::{Kernel, SqlReply};
@@ -64,7 +65,10 @@ pub(super) async fn answer(
     let reply = kernel.sql(txn, &request.sql, &request.params, request.is_hypothetical).await?;
     let limits = kernel.limits();
     match reply {
-        SqlReply::Done(Outcome::Rows(schema, rows)) if arrow::is_wanted(headers) => arrow::stream(schema, rows).await,
+        SqlReply::Done(Outcome::Rows(schema, rows)) if Form::wanted(headers) == Some(Form::Arrow) => {
+            let rows = rows.map_err(stream_error).boxed();
+            Ok((ARROW, arrow::stream(schema, rows).await?))
+        }
         SqlReply::Done(outcome) => {
             let mut out = Json::with_bytes_max(limits.reply_bytes);
             encode_outcome(outcome, &mut out).await?;

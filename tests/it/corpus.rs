@@ -176,7 +176,8 @@ macro_rules! corpus {
 
 corpus! {
     after = "after", btree = "btree", case = "case", casts = "casts", client_forms = "client_forms", closures = "closures",
-    decoding = "decoding", equality = "equality", errors = "errors", hash = "hash", http = "http", if_ = "if",
+    complex_tensor = "complex_tensor", decoding = "decoding", equality = "equality", errors = "errors", hash = "hash", http = "http", if_ = "if",
     laziness = "laziness", limits = "limits", links = "links", maps = "maps", names = "names", numbers = "numbers",
-    ops = "ops", seed_era = "seed_era", streams = "streams", strings = "strings", table = "table", tuples = "tuples", values = "values", while_ = "while",
+    ops = "ops", seed_era = "seed_era", sparse = "sparse", streams = "streams", strings = "strings", table = "table",
+    tensor = "tensor", tensor_math = "tensor_math", tuples = "tuples", values = "values", while_ = "while",
 }

@@ -11,7 +11,7 @@ use crate::value::schema::{Column, ColumnType, Schema};
 use crate::value::{Number, State, Value, cast, collate};
 
 /// A bound as it is written, with whether it includes its value; nothing for an open one.
-type Written<'a> = Option<(bool, &'a State)>;
+pub(crate) type Written<'a> = Option<(bool, &'a State)>;
 
 /// An end of a range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -171,7 +171,7 @@ fn value_of(bound: &Bound) -> Option<&State> {
 }
 
 /// The bounds of a range, or nothing if `state` is a value: a range is a list of two items that are each null or a bound.
-fn range_of(state: &State) -> Option<(Written<'_>, Written<'_>)> {
+pub(crate) fn range_of(state: &State) -> Option<(Written<'_>, Written<'_>)> {
     let State::Tuple(pair) = state else { return None };
     let [from, to] = pair.items() else { return None };
     Some((bound_of(from)?, bound_of(to)?))

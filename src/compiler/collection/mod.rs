@@ -13,7 +13,7 @@ pub mod call;
 pub mod condition;
 pub mod literal;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod schema;
 pub mod selector;
 pub mod view;

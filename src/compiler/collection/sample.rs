@@ -23,7 +23,7 @@ pub(super) const TS: &str = r#"[[[["city",{"/state/scalar/value/string":{}},60]]
 pub(super) const T: &str = r#"[["ash",3,2000],["elm",1,2001],["fir",2,2000],["oak",5,1999]]"#;
 
 /// The document that a JSON text is.
-pub(super) fn doc(text: &str) -> Doc {
+pub(crate) fn doc(text: &str) -> Doc {
     fn convert(json: serde_json::Value) -> Doc {
         use serde_json::Value as Json;
         match json {
@@ -44,12 +44,12 @@ pub(super) fn doc(text: &str) -> Doc {
 }
 
 /// The state that a JSON text is.
-pub(super) fn state(text: &str) -> State {
+pub(crate) fn state(text: &str) -> State {
     decode_state(&doc(text)).unwrap()
 }
 
 /// The parameters of a POST that a JSON object is.
-pub(super) fn params(text: &str) -> (Shape, Vec<State>) {
+fn params(text: &str) -> (Shape, Vec<State>) {
     let Doc::Map(entries) = doc(text) else { panic!("{text} is no object") };
     let (names, values) = decode_params(&entries).unwrap();
     let values = values.into_iter().map(|value| match value {
@@ -57,6 +57,19 @@ pub(super) fn params(text: &str) -> (Shape, Vec<State>) {
         other => panic!("{other:?} is no literal"),
     });
     (Shape::Post(names), values.collect())
+}
+
+/// The arguments of a call that is written as `[key]`, `[key, value]`, `{parameters}` or `DELETE key`.
+pub(crate) fn arguments(request: &str) -> (Shape, Vec<State>) {
+    if let Some(key) = request.strip_prefix("DELETE ") {
+        return (Shape::Delete, vec![state(key)]);
+    }
+    if request.starts_with('{') {
+        return params(request);
+    }
+    let State::Tuple(args) = state(request) else { panic!("{request} is no call") };
+    let shape = if args.items().len() == 1 { Shape::Get } else { Shape::Put };
+    (shape, args.items().to_vec())
 }
 
 /// A collection with the given schema.

@@ -52,7 +52,7 @@ pub fn names_state(columns: &[Column]) -> Result<State> {
 }
 
 /// A whole number of any class but Bool.
-pub(super) fn whole_number(state: &State) -> Option<i128> {
+pub(crate) fn whole_number(state: &State) -> Option<i128> {
     match state {
         State::Value(Value::Number(Number::Bool(_))) => None,
         State::Value(Value::Number(number @ (Number::F32(_) | Number::F64(_)))) => {
@@ -65,7 +65,7 @@ pub(super) fn whole_number(state: &State) -> Option<i128> {
 }
 
 /// The beginning of the text of a state, for a message.
-pub(super) fn show(state: &State) -> String {
+pub(crate) fn show(state: &State) -> String {
     to_json_within(state, SHOWN_BYTES_MAX)
 }
 
@@ -151,7 +151,7 @@ fn parse_column(slot: u32, state: &State) -> Result<Column> {
 }
 
 /// The class that a link or the text of its path names.
-fn class_of(state: &State) -> Option<Class> {
+pub(crate) fn class_of(state: &State) -> Option<Class> {
     match state {
         State::Value(Value::Link(link)) => Class::of_link(link),
         State::Value(Value::String(path)) => Class::at(path),
@@ -215,12 +215,16 @@ fn text(name: &Id) -> State {
     State::Value(Value::String(Arc::clone(name.shared())))
 }
 
-fn list(items: impl Into<Box<[State]>>) -> Result<State> {
+/// A list of `items`.
+///
+/// # Errors
+/// As [`Tuple::try_new`].
+pub(crate) fn list(items: impl Into<Box<[State]>>) -> Result<State> {
     Ok(Tuple::try_new(items)?.into())
 }
 
 /// The items of a list.
-fn items(state: &State) -> Option<&[State]> {
+pub(crate) fn items(state: &State) -> Option<&[State]> {
     match state {
         State::Tuple(tuple) => Some(tuple.items()),
         _ => None,

@@ -116,7 +116,7 @@ pub(super) fn unread(collection: &Collection) -> Collection {
 ///
 /// # Errors
 /// `BadRequest` unless `state` is a bool or null.
-pub(super) fn truth(state: &State) -> Result<bool> {
+pub(crate) fn truth(state: &State) -> Result<bool> {
     match state {
         State::Value(Value::None) => Ok(false),
         State::Value(Value::Number(Number::Bool(truth))) => Ok(*truth),

@@ -105,7 +105,9 @@ fn check_complex(name: &str, op: Binary, dtype: NumberClass) -> Result<()> {
         Gt | Ge | Lt | Le if promote::is_complex(dtype) => {
             Err(Error::bad_request(format!("complex numbers have no order: {name} is not defined")))
         }
-        Mod if promote::is_complex(dtype) => Err(Error::bad_request(format!("{name} of complex numbers is not defined"))),
+        Mod if promote::is_complex(dtype) => {
+            Err(Error::bad_request(format!("{name} of complex numbers is not defined")))
+        }
         _ => Ok(()),
     }
 }

@@ -46,7 +46,9 @@ fn layout(condition: &Tensor, then: &Operand, or_else: &Operand) -> Result<Layou
     };
     match condition.is_sparse() {
         true if is_zero => Ok(Layout::Sparse),
-        true if !is_dense(then) && !is_dense(or_else) => Err(sparse::refused("cond of a sparse tensor and this or_else")),
+        true if !is_dense(then) && !is_dense(or_else) => {
+            Err(sparse::refused("cond of a sparse tensor and this or_else"))
+        }
         _ => Ok(Layout::Dense),
     }
 }

@@ -13,7 +13,7 @@ use super::{build, join, matmul};
 use crate::compiler::collection::schema::show;
 use crate::error::{Error, Result};
 use crate::value::tensor::{Binary, Operand, Reduction, Shape};
-use crate::value::{State, Tensor, Value};
+use crate::value::{NumberClass, State, Tensor, Value};
 
 /// Tensors that are multiplied. Each makes the expression deeper.
 const TENSORS_MAX: usize = 16;
@@ -40,15 +40,20 @@ pub(super) fn call(args: &Args<'_>) -> Result<Action> {
         return Err(Error::bad_request(format!("einsum is of at most {TENSORS_MAX} tensors, not {}", tensors.len())));
     }
     let (inputs, output) = parse(format)?;
-    let operands = label(&inputs, &tensors)?;
+    let mut operands = label(&inputs, &tensors)?;
     check(&operands, &output)?;
+    if operands.iter().flat_map(|operand| &operand.labels).any(|label| !output.contains(label)) {
+        // A sum of Bool counts.
+        for operand in operands.iter_mut().filter(|operand| operand.tensor.dtype() == NumberClass::Bool) {
+            operand.tensor = build::cast(&operand.tensor, NumberClass::I64);
+        }
+    }
 
-    let mut left = operands.iter();
-    let Some(first) = left.next() else { return Err(malformed(format)) };
+    let Some(first) = operands.first() else { return Err(malformed(format)) };
     let mut product = first.clone();
-    while let Some(next) = left.next() {
-        let later = left.clone();
-        let needs = |label: char| output.contains(&label) || later.clone().any(|other| other.labels.contains(&label));
+    for (at, next) in operands.iter().enumerate().skip(1) {
+        let later = &operands[at + 1..];
+        let needs = |label| output.contains(&label) || later.iter().any(|other| other.labels.contains(&label));
         product = multiply(product, next.clone(), needs)?;
     }
     if output.is_empty() {
@@ -103,7 +108,7 @@ fn check(operands: &[Labelled], output: &[char]) -> Result<()> {
             return Err(Error::bad_request(format!("the label {label} is of dimension {before}, and of {dim}")));
         }
     }
-    match output.iter().find(|label| !known.contains_key(label)) {
+    match output.iter().find(|label| !known.contains_key(*label)) {
         Some(label) => Err(Error::bad_request(format!("the label {label} of the result is of no tensor"))),
         None => Ok(()),
     }
@@ -116,22 +121,22 @@ fn multiply(l: Labelled, r: Labelled, needs: impl Fn(char) -> bool) -> Result<La
     let pick = |of: &Labelled, wanted: &dyn Fn(char) -> bool| -> Vec<char> {
         of.labels.iter().copied().filter(|label| wanted(*label)).collect()
     };
-    let batch = pick(&l, &|label| r.labels.contains(&label) && needs(label));
-    let inner = pick(&l, &|label| r.labels.contains(&label) && !needs(label));
-    let rows = pick(&l, &|label| !r.labels.contains(&label));
-    let columns = pick(&r, &|label| !l.labels.contains(&label));
+    let batch = pick(&l, &|label: char| r.labels.contains(&label) && needs(label));
+    let inner = pick(&l, &|label: char| r.labels.contains(&label) && !needs(label));
+    let rows = pick(&l, &|label: char| !r.labels.contains(&label));
+    let columns = pick(&r, &|label: char| !l.labels.contains(&label));
     let dims: BTreeMap<char, u64> = l.dims().chain(r.dims()).collect();
     let size = |labels: &[char]| labels.iter().map(|label| dims[label]).product::<u64>();
 
-    let labels = [batch.clone(), rows.clone(), columns.clone()].concat();
-    let l = l.arrange(&[batch.clone(), rows.clone(), inner.clone()].concat())?;
-    let r = r.arrange(&[batch.clone(), inner.clone(), columns.clone()].concat())?;
-    let batch_dims = || batch.iter().map(|label| dims[label]);
-    let matrices = |of: &Labelled, (m, n): (u64, u64)| -> Result<Arc<Tensor>> {
-        Ok(build::reshape(&of.tensor, Shape::try_new(batch_dims().chain([m, n]).collect::<Vec<u64>>())?))
+    let labels = [batch.as_slice(), &rows, &columns].concat();
+    let l = l.arrange(&[batch.as_slice(), &rows, &inner].concat())?;
+    let r = r.arrange(&[batch.as_slice(), &inner, &columns].concat())?;
+    let batch: Vec<u64> = batch.iter().map(|label| dims[label]).collect();
+    let matrices = |of: &Labelled, m: u64, n: u64| -> Result<Arc<Tensor>> {
+        Ok(build::reshape(&of.tensor, Shape::try_new([batch.as_slice(), &[m, n]].concat())?))
     };
     let (m, k, n) = (size(&rows), size(&inner), size(&columns));
-    let (l, r) = (matrices(&l, (m, k))?, matrices(&r, (k, n))?);
+    let (l, r) = (matrices(&l, m, k)?, matrices(&r, k, n)?);
     let product = match inner.is_empty() {
         // Every element of a row with every one of a column.
         true => binary::apply("einsum", Binary::Mul, &l, &Operand::Tensor(r))?,
@@ -206,9 +211,11 @@ mod tests {
         check(&of("ij,j->ij", r#"["$a","$v"]"#), "D(I32,[2,3])[1,0,6,4,0,12]");
         check(&of("i,j->ij", r#"["$v","$v"]"#), "D(I32,[3,3])[1,0,2,0,0,0,2,0,4]");
         check(&of("j,j->", r#"["$v","$v"]"#), "5");
-        check(&of("ij,kj->", r#"["$a","$a"]"#), "179");
+        check(&of("ij,kj->", r#"["$a","$a"]"#), "155");
         check(&of("ij,ij->ij", r#"["$a","$s"]"#), "S(I32,[2,3])[[[0,1],10],[[1,2],-42]]");
         check(&of("ij,kl->", r#"["$a","$b"]"#), "84");
+        let booleans = r#"a = D(Bool,[2,2])[1,1,0,1]; r = ~tensor/einsum {"format":"ij,jk->ik","tensors":["$a","$a"]}"#;
+        check(booleans, "D(I64,[2,2])[1,2,0,1]");
     }
 
     #[test]
@@ -229,6 +236,9 @@ mod tests {
         let tensors: Vec<&str> = vec![r#""$v""#; 17];
         let format = ["i"; 17].join(",") + "->i";
         refuse(&of(&format, &format!("[{}]", tensors.join(","))), "einsum is of at most 16 tensors, not 17");
-        refuse("r = ~tensor/einsum {\"format\":1,\"tensors\":[]}", "expected a text such as ij,jk->ik as format of einsum, found 1");
+        refuse(
+            "r = ~tensor/einsum {\"format\":1,\"tensors\":[]}",
+            "expected a text such as ij,jk->ik as format of einsum, found 1",
+        );
     }
 }

@@ -81,7 +81,8 @@ mod tests {
         refuse(&twice(r#","axis":2"#), "a tensor of shape [2, 3] has no axis 2");
         let sparse = format!(r#"a = {A}; s = {S}; r = ~dense/concatenate {{"tensors":["$a","$s"]}}"#);
         check(&sparse, "D(I32,[4,3])[1,2,3,4,5,6,0,5,0,0,0,-7]");
-        let with = |b: &str| format!(r#"a = D(Bool,[1])[true]; b = {b}; r = ~dense/concatenate {{"tensors":["$a","$b"]}}"#);
+        let with =
+            |b: &str| format!(r#"a = D(Bool,[1])[true]; b = {b}; r = ~dense/concatenate {{"tensors":["$a","$b"]}}"#);
         check(&with("D(Bool,[1])[false]"), "D(Bool,[2])[true,false]");
         check(&with("D(C64,[1])[1,2]"), "D(C64,[2])[1,0,1,2]");
         refuse(&with("D(Bool,[1,1])[]"), "cannot concatenate shapes [1] and [1, 1] along axis 0");

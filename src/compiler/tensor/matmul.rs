@@ -17,13 +17,14 @@ use crate::value::tensor::{Layout, Node, Shape, TensorSchema};
 pub(super) fn call(l: &Arc<Tensor>, args: &Args<'_>) -> Result<Action> {
     let r = args.tensor("r", args.one("r")?)?;
     let (is_row, is_column) = (l.shape().ndim() == 1, r.shape().ndim() == 1);
+    if !is_row && !is_column {
+        return product(l, r).map(reply);
+    }
     let row = if is_row { build::reshape(l, Shape::try_new([1, l.size()])?) } else { Arc::clone(l) };
     let column = if is_column { build::reshape(r, Shape::try_new([r.size(), 1])?) } else { Arc::clone(r) };
-    let product = product(&row, &column).map_err(|error| match is_row || is_column {
-        // The shapes are not those that the program knows.
-        true => cannot_multiply(l, r, "the vector and the matrix differ"),
-        false => error,
-    })?;
+    // The shapes of an error there are not those that the program knows.
+    let product =
+        product(&row, &column).map_err(|_| cannot_multiply(l, r, "the vector and the other differ in length"))?;
     let mut dims = product.shape().dims().to_vec();
     if is_column {
         dims.pop();
@@ -123,7 +124,7 @@ mod tests {
         check(&product("D(F64,[2])[1,2]", F), "D(F64,[3])[9,12,15]");
         check(&product("D(F64,[2])[1,2]", "D(F64,[2])[3,4]"), "11");
         check(&product("D(I64,[2,2,2])[1,2,3,4,5,6,7,8]", "D(I64,[2])[1,1]"), "D(I64,[2,2])[3,7,11,15]");
-        let message = "cannot multiply [2, 3] by [2]: the vector and the matrix differ";
+        let message = "cannot multiply [2, 3] by [2]: the vector and the other differ in length";
         refuse(&product(F, "D(F64,[2])[]"), message);
     }
 

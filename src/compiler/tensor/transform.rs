@@ -151,10 +151,7 @@ mod tests {
         check(&of(S, "reshape [[3,2]]"), "S(I32,[3,2])[[[0,1],5],[[2,1],-7]]");
         check(&of(S, "reshape [[null]]"), "S(I32,[6])[[[1],5],[[5],-7]]");
         refuse(&of(A, "reshape [[null,null]]"), "one dimension of a reshape may be null, not 2");
-        refuse(
-            &of(A, "reshape [[-1,2]]"),
-            "-1 is no dimension of a reshape: null stands for one that is unknown",
-        );
+        refuse(&of(A, "reshape [[-1,2]]"), "-1 is no dimension of a reshape: null stands for one that is unknown");
         refuse(&of(A, "reshape [[4]]"), "cannot reshape a tensor of shape [2, 3] and size 6 to [4]");
         refuse(&of(A, "reshape [[null,4]]"), "cannot reshape a tensor of shape [2, 3] and size 6 to [null,4]");
         refuse(&of(A, "reshape [[null,0]]"), "0 is no dimension of a tensor: expected 1 to 4294967295");

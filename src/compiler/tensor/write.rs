@@ -30,7 +30,9 @@ pub(super) fn put(tensor: &Arc<Tensor>, args: &Args<'_>) -> Result<Action> {
         }
         Operand::Tensor(value) => {
             if tensor.is_sparse() && !value.is_sparse() {
-                return Err(Error::bad_request("a dense tensor cannot be written to a sparse one: make it sparse first"));
+                return Err(Error::bad_request(
+                    "a dense tensor cannot be written to a sparse one: make it sparse first",
+                ));
             }
             let (bounds, value) = fit(bounds, within, &value)?;
             (bounds, Operand::Tensor(build::relayout(&value, tensor.schema.layout)))
@@ -44,7 +46,8 @@ fn check_number(tensor: &Tensor, within: Option<&Shape>, number: Number) -> Resu
     let is_zero = !is_truthy(cast(number, tensor.dtype()));
     match within {
         Some(shape) if tensor.schema.layout == Layout::Sparse && !is_zero && shape.size() > 1 => {
-            let message = format!("{number} cannot be written to a range of a sparse tensor, which would not be sparse");
+            let message =
+                format!("{number} cannot be written to a range of a sparse tensor, which would not be sparse");
             Err(Error::bad_request(message))
         }
         _ => Ok(()),
@@ -112,10 +115,7 @@ mod tests {
         check(&of(S, "[[0],0.5]"), "write 0 0..3 ← 0.5");
         let message = "9 cannot be written to a range of a sparse tensor, which would not be sparse";
         refuse(&of(S, "[[0],9]"), message);
-        refuse(
-            &of(S, r#"[[0],"$b"]"#),
-            "a dense tensor cannot be written to a sparse one: make it sparse first",
-        );
+        refuse(&of(S, r#"[[0],"$b"]"#), "a dense tensor cannot be written to a sparse one: make it sparse first");
     }
 
     #[test]

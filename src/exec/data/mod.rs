@@ -4,13 +4,14 @@
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them and
 //! [`reductions`] for when, and [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do;
-//! [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
-//! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
+//! [`read`] finds the rows of views, and [`reader`] the items of streams; [`contents`] is what is sent as it is read, of
+//! which [`batches`] are the rows. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
 mod call;
 mod chain;
 mod cluster;
+mod contents;
 mod policy;
 mod read;
 mod reader;
@@ -31,6 +32,7 @@ use tracing::error;
 
 pub(super) use chain::OpenBlocks;
 use chain::Tracked;
+pub use contents::{Contents, TensorReader};
 pub(super) use reader::{Reader, Received};
 pub(super) use reduce::Reducer;
 pub(super) use reductions::reduce_link;

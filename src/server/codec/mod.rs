@@ -39,23 +39,20 @@ impl Encoding {
         let mut best = (0.0, Encoding::Json);
         for value in headers.get_all(ACCEPT_ENCODING).iter().chain(headers.get_all(ACCEPT).iter()) {
             let Ok(text) = value.to_str() else { continue };
-            for (encoding, quality) in text.split(',').filter_map(named) {
-                if quality > best.0 {
+            for (name, quality) in text.split(',').filter_map(media_range) {
+                if let Some(encoding) = Self::named(name)
+                    && quality > best.0
+                {
                     best = (quality, encoding);
                 }
             }
         }
         best.1
     }
-}
 
-/// The encoding that one part of an accept header names, and its quality.
-fn named(part: &str) -> Option<(Encoding, f32)> {
-    let (name, quality) = media_range(part)?;
-    match name {
-        name if name.eq_ignore_ascii_case(JSON) => Some((Encoding::Json, quality)),
-        name if name.eq_ignore_ascii_case(TBON) => Some((Encoding::Tbon, quality)),
-        _ => None,
+    /// The encoding of a media type.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Encoding::Json, Encoding::Tbon].into_iter().find(|encoding| encoding.content_type().eq_ignore_ascii_case(name))
     }
 }
 

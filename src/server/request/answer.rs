@@ -16,13 +16,15 @@ use super::reply::Reply;
 use crate::compiler::Program;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Kernel, Prepared};
+use crate::limits::Limits;
 use crate::server::auth::{Asked, Mode};
 use crate::server::codec::{Encoding, decode_body, encode_document, encode_reply};
 use crate::server::diff::Hypothetical;
+use crate::server::form::Form;
 use crate::server::http::Host;
 use crate::server::query::{Query, View};
 use crate::server::routes::{Endpoint, Route, Target};
-use crate::server::{arrow, docs, openapi, page, replicas, sql};
+use crate::server::{docs, openapi, page, replicas, sql};
 use crate::txn::Txn;
 use crate::value::{Doc, Link, Verb};
 
@@ -165,8 +167,8 @@ impl Admitted<'_> {
     /// The result of a program: its rows, with what it would change, or as it is.
     async fn program(&self) -> Result<Reply> {
         let prepared = self.prepare(&self.host.kernel)?;
-        if self.head.wants_arrow {
-            self.rows(&prepared).await
+        if let Some(form) = self.head.form {
+            self.contents(&prepared, form).await
         } else if self.head.query.diff {
             self.changes(&prepared).await
         } else {
@@ -174,10 +176,10 @@ impl Admitted<'_> {
         }
     }
 
-    /// The rows of a collection, as Arrow batches.
-    async fn rows(&self, prepared: &Prepared) -> Result<Reply> {
-        let rows = arrow::answer(&self.host.kernel, &self.txn, prepared, self.head.commits());
-        let (content_type, body) = before(self.stop(), Box::pin(rows)).await?;
+    /// The result in a form that is no document.
+    async fn contents(&self, prepared: &Prepared, form: Form) -> Result<Reply> {
+        let answer = form.answer(&self.host.kernel, &self.txn, prepared, self.head.commits());
+        let (content_type, body) = before(self.stop(), Box::pin(answer)).await?;
         Ok(Reply::new(content_type, body))
     }
 
@@ -209,19 +211,29 @@ impl Admitted<'_> {
 
     /// Decodes and compiles the program of the request.
     fn prepare(&self, kernel: &Kernel) -> Result<Prepared> {
-        let work = || {
-            let body = match self.head.verb {
-                _ if !self.body.is_empty() => decode_body(self.headers.get(CONTENT_TYPE), &self.body, kernel.limits())?,
-                Verb::Post => Doc::Map(Vec::new()),
-                _ => Doc::Null,
-            };
-            let program = match &self.head.target {
-                Target::Route(_) => Program::hypothetical(&body)?,
-                Target::Link(link) => Program::call(link.clone(), self.head.verb, &self.head.query.key, &body)?,
-            };
-            kernel.prepare(program, self.head.txn.deadline)
-        };
+        let work = || kernel.prepare(self.decode(kernel.limits())?, self.head.txn.deadline);
         // What takes long must not keep other requests waiting.
         if self.body.len() > INLINE_BYTES_MAX { block_in_place(work) } else { work() }
+    }
+
+    /// The program of the request. A body in another form than a document is the value of a PUT.
+    fn decode(&self, limits: &Limits) -> Result<Program> {
+        let (verb, key) = (self.head.verb, &self.head.query.key);
+        let has_body = matches!(verb, Verb::Put | Verb::Post);
+        if let Some(form) = Form::of_body(self.headers).filter(|_| has_body) {
+            return match &self.head.target {
+                Target::Link(link) if verb == Verb::Put => Program::put(link.clone(), key, form.decode(&self.body)?),
+                _ => Err(Error::bad_request(format!("a body of type {} is the value of a PUT", form.name()))),
+            };
+        }
+        let body = match verb {
+            _ if !self.body.is_empty() => decode_body(self.headers.get(CONTENT_TYPE), &self.body, limits)?,
+            Verb::Post => Doc::Map(Vec::new()),
+            _ => Doc::Null,
+        };
+        match &self.head.target {
+            Target::Route(_) => Program::hypothetical(&body),
+            Target::Link(link) => Program::call(link.clone(), verb, key, &body),
+        }
     }
 }

@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 
 use crate::error::{Error, Result};
 use crate::server::auth::{Chain, Operation, Right};
+use crate::server::form::Form;
 use crate::server::http::Host;
 use crate::server::query::Query;
 use crate::server::routes::{Endpoint, Target};
@@ -29,8 +30,8 @@ pub(super) struct Head {
     pub txn: Txn,
     /// The page that the request asks for, if it is one for a page.
     pub page: Option<page::Asked>,
-    /// Whether the rows of the result are asked for as Arrow batches.
-    pub wants_arrow: bool,
+    /// The form that the result is asked for in, if it is no document.
+    pub form: Option<Form>,
 }
 
 impl Head {
@@ -61,8 +62,8 @@ impl Head {
         let watch = Some(Arc::clone(call) as Arc<dyn Watch>);
         let txn = Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, access: None, watch };
         let page = page::Asked::of(parts, verb, &target, &query);
-        let wants_arrow = arrow::is_wanted(&parts.headers) && matches!(verb, Verb::Get | Verb::Post);
-        let head = Self { verb, target, query, token, txn, page, wants_arrow };
+        let form = Form::wanted(&parts.headers).filter(|_| matches!(verb, Verb::Get | Verb::Post));
+        let head = Self { verb, target, query, token, txn, page, form };
         head.check()?;
         Ok(head.of_rows())
     }
@@ -71,7 +72,7 @@ impl Head {
     fn check(&self) -> Result<()> {
         let shows_changes = matches!(&self.target, Target::Route(route) if route.endpoint == Endpoint::Hypothetical)
             && self.query.view.is_none()
-            && !self.wants_arrow;
+            && self.form.is_none();
         match self.query.diff && !shows_changes {
             true => Err(Error::bad_request(
                 "diff=true is a parameter of /transact/hypothetical alone, whose reply is a document then",
@@ -83,7 +84,7 @@ impl Head {
     /// The same request, for rows if it wants rows.
     fn of_rows(self) -> Self {
         match self.target {
-            Target::Link(link) if self.wants_arrow && self.query.view.is_none() => {
+            Target::Link(link) if self.form == Some(Form::Arrow) && self.query.view.is_none() => {
                 Self { target: Target::Link(arrow::rows_of(link)), ..self }
             }
             target => Self { target, ..self },

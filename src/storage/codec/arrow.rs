@@ -28,6 +28,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaR
 
 use crate::value::NumberClass;
 use crate::value::schema::{Column, ColumnType, Schema};
+use crate::value::tensor::columns::part_type;
 
 pub use build::RowBuilder;
 pub use cast::cast_batch;
@@ -72,18 +73,8 @@ fn field(column: &Column) -> Field {
 
 fn number_type(class: NumberClass) -> DataType {
     match class {
-        NumberClass::Bool => DataType::Boolean,
-        NumberClass::U8 => DataType::UInt8,
-        NumberClass::U16 => DataType::UInt16,
-        NumberClass::U32 => DataType::UInt32,
-        NumberClass::U64 => DataType::UInt64,
-        NumberClass::I16 => DataType::Int16,
-        NumberClass::I32 => DataType::Int32,
-        NumberClass::I64 => DataType::Int64,
-        NumberClass::F32 => DataType::Float32,
-        NumberClass::F64 => DataType::Float64,
-        NumberClass::C32 => DataType::FixedSizeList(part_field(DataType::Float32), PARTS),
-        NumberClass::C64 => DataType::FixedSizeList(part_field(DataType::Float64), PARTS),
+        NumberClass::C32 | NumberClass::C64 => DataType::FixedSizeList(part_field(part_type(class)), PARTS),
+        real => part_type(real),
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Elements are numbered from 0 in row-major order.
 
+pub mod columns;
 pub mod elements;
 pub mod node;
 mod rows;

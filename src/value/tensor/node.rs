@@ -105,7 +105,7 @@ pub enum Initial {
     Random { seed: u64, distribution: Distribution },
     /// These elements, in row-major order.
     Elements(Elements),
-    /// These entries of a sparse tensor.
+    /// These entries; in a dense tensor, among zeros.
     Entries(Entries),
     /// Ones on the diagonal of a sparse square matrix.
     Eye,

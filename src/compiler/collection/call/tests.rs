@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::compiler::collection::condition::meets_all;
-use crate::compiler::collection::sample::{self, B, BS, T, TS, params, read, state, text};
+use crate::compiler::collection::sample::{self, B, BS, T, TS, arguments, read, state, text};
 use crate::error::Kind as ErrorKind;
 use crate::value::encode::to_json;
 use crate::value::{Class, Tuple};
@@ -10,18 +10,6 @@ use crate::value::{Class, Tuple};
 /// A step of a program: the method, or nothing for the collection itself, and the call: `[key]`, `[key, value]`,
 /// `{parameters}` or `DELETE key`.
 type Step<'a> = (&'a str, &'a str);
-
-fn arguments(request: &str) -> (Shape, Vec<State>) {
-    if let Some(key) = request.strip_prefix("DELETE ") {
-        return (Shape::Delete, vec![state(key)]);
-    }
-    if request.starts_with('{') {
-        return params(request);
-    }
-    let State::Tuple(args) = state(request) else { panic!("{request} is no call") };
-    let shape = if args.items().len() == 1 { Shape::Get } else { Shape::Put };
-    (shape, args.items().to_vec())
-}
 
 fn planned(collection: &Collection, (name, request): Step<'_>) -> Result<Action> {
     let (shape, args) = arguments(request);

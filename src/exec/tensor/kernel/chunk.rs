@@ -10,6 +10,7 @@ use crate::value::number::cast::cast;
 use crate::value::{Number, NumberClass};
 
 /// Elements of one dtype on one device, in a row. Cloning is cheap.
+#[allow(clippy::large_enum_variant, reason = "there are few of these at a time, and a box for each would cost more")]
 #[derive(Clone, Debug)]
 pub enum Chunk {
     Bool(Tensor<1, Bool>),
@@ -20,6 +21,7 @@ pub enum Chunk {
 }
 
 /// An operand of a function: elements, or a number that stands for as many as there are in the other operands.
+#[allow(clippy::large_enum_variant, reason = "there are few of these at a time, and a box for each would cost more")]
 #[derive(Clone, Debug)]
 pub enum Operand {
     Chunk(Chunk),
@@ -111,7 +113,7 @@ pub(super) fn part_class(class: NumberClass) -> NumberClass {
 }
 
 /// How burn calls a class; a complex one is its parts. Of Bool this is how it is in memory, which devices convert.
-pub(super) fn burn_dtype(class: NumberClass) -> DType {
+pub fn burn_dtype(class: NumberClass) -> DType {
     match class {
         NumberClass::Bool => DType::Bool(BoolStore::Native),
         NumberClass::U8 => DType::U8,

@@ -11,6 +11,7 @@ use crate::value::tensor::Binary;
 use crate::value::{Number, NumberClass};
 
 /// Floats, or one that stands for as many as the other operand has.
+#[allow(clippy::large_enum_variant, reason = "there are few of these at a time, and a box for each would cost more")]
 #[derive(Clone)]
 pub(super) enum Reals {
     Many(Tensor<1>),

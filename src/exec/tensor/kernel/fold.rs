@@ -5,12 +5,12 @@ use num_complex::Complex64;
 
 use super::chunk::{Chunk, is_cpu, unordered};
 use super::complex;
-use super::native::{Integer, Native as _, Real, for_integer, for_real, unexpected};
+use super::native::{Integer, Real, for_integer, for_real, unexpected};
 use super::reduce::{largest, smallest, sum};
 use super::transfer::in_memory;
 use crate::error::{Error, Result};
+use crate::value::number::Complex32;
 use crate::value::number::compare::{is_truthy, partial_compare};
-use crate::value::number::{Complex32, NumberKind};
 use crate::value::tensor::Reduction;
 use crate::value::{Number, NumberClass};
 
@@ -100,7 +100,7 @@ fn integers<T: Integer>(op: Reduction, elements: &[T]) -> Result<Number> {
 fn reals<T: Real>(op: Reduction, elements: &[T]) -> Result<Number> {
     let folded = match op {
         Reduction::Sum => T::narrow(sum(elements, T::wide)),
-        Reduction::Product => T::narrow(elements.iter().fold(1.0, |product, element| product * element.wide())),
+        Reduction::Product => T::narrow(elements.iter().fold(1f64, |product, element| product * element.wide())),
         Reduction::Max => elements.iter().copied().fold(T::narrow(f64::NEG_INFINITY), largest),
         Reduction::Min => elements.iter().copied().fold(T::INFINITY, smallest),
         Reduction::All | Reduction::Any => return Err(Error::internal("a reduction of no floats")),
@@ -125,6 +125,7 @@ mod tests {
     use super::super::sample::{chunk, numbers};
     use super::*;
     use crate::error::Kind;
+    use crate::value::number::NumberKind;
     use crate::value::number::cast::{cast, to_f64};
 
     fn fold(op: Reduction, class: NumberClass, elements: &[f64]) -> Number {

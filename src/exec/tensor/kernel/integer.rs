@@ -12,6 +12,7 @@ use crate::value::tensor::Binary;
 use crate::value::{Number, NumberClass};
 
 /// Integers, or one that stands for as many as the other operand has.
+#[allow(clippy::large_enum_variant, reason = "there are few of these at a time, and a box for each would cost more")]
 pub(super) enum Integers {
     Many(Tensor<1, Int>),
     One(Number),
@@ -56,7 +57,7 @@ pub(super) fn arithmetic(op: Binary, class: NumberClass, l: Integers, r: Integer
         (Binary::Mul, Many(many), One(one)) | (Binary::Mul, One(one), Many(many)) => {
             with_number!(many.mul_scalar(one))
         }
-        // burn panics where a divisor is 0, and where a quotient overflows; powers it computes as floats.
+        // burn panics where a divisor is 0, and where a quotient overflows; of exponents it takes the last 32 bits.
         (Binary::Div | Binary::Mod | Binary::Pow, l, r) => return in_loops(op, class, l, r),
         _ => return Err(unexpected(class)),
     })

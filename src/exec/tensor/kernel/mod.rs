@@ -4,7 +4,7 @@
 //! burn computes what it computes as the protocol wants it, and what only a device can do fast: arithmetic, comparisons,
 //! choices, functions of floats, products of matrices. The rest are loops over elements in memory, because
 //!
-//! - burn divides integers by zero with a panic, has powers of integers by way of floats, and rounds halves to even;
+//! - burn panics where an integer is divided by zero, knows no negative powers of integers, and rounds halves to even;
 //! - numpy's remainder of zero has the sign of the divisor, and burn's has not;
 //! - burn has no complex numbers: their sums and products are made of those of their parts, other functions are not;
 //! - sums have to be accumulated in more bits than the elements have, and in the same order every time.
@@ -17,9 +17,9 @@ mod binary;
 mod cast;
 mod chunk;
 mod complex;
+mod concat;
 mod float;
 mod fold;
-mod gather;
 mod integer;
 mod matmul;
 mod native;
@@ -29,7 +29,7 @@ mod sort;
 mod transfer;
 mod unary;
 
-pub use chunk::{Chunk, Operand, is_cpu};
+pub use chunk::{Chunk, Operand, burn_dtype};
 pub use fold::combine;
 
 #[cfg(test)]

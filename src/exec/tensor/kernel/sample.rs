@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use num_complex::{Complex32, Complex64};
 
 use super::Chunk;
-use crate::value::number::NumberKind;
-use crate::value::number::cast::cast;
+use crate::exec::tensor::device::OpKey;
+pub use crate::exec::tensor::device::{is_exact, numbers};
 use crate::value::tensor::{Binary, Elements, Reduction, Unary};
 use crate::value::{Number, NumberClass};
 
@@ -19,51 +19,16 @@ pub fn chunk(class: NumberClass, numbers: &[Number]) -> Chunk {
     Chunk::upload(&Elements::from_numbers(class, numbers.iter().copied()), &device()).unwrap()
 }
 
-/// Numbers of a class: ordinary ones, zeros, limits, and what is no number.
-pub fn numbers(class: NumberClass) -> Vec<Number> {
-    let all: Vec<Number> = match class.kind() {
-        NumberKind::Bool => [true, false, false, true].map(Number::Bool).to_vec(),
-        NumberKind::UInt | NumberKind::Int => {
-            let small = [0, 1, 2, 3, 5, 7, 10, 100, 127, 128, 255, 300, -1, -2, -3, -7, -10, -128];
-            let limits = [i64::MAX, i64::MIN, i64::from(i32::MIN), i64::from(i16::MIN), 32767, 1 << 31, (1 << 31) - 1];
-            small.into_iter().chain(limits).map(Number::I64).collect()
-        }
-        NumberKind::Float => {
-            let finite =
-                [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, -2.0, -2.75, 3.25, 10.0, -7.5, 0.1, 0.9, -0.9, 1e10, -1e10];
-            let rest = [1e-10, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
-            finite.into_iter().chain(rest).map(Number::F64).collect()
-        }
-        NumberKind::Complex => {
-            let parts = [
-                (0.0, 0.0),
-                (1.0, 2.0),
-                (-1.0, 0.5),
-                (3.0, -1.0),
-                (0.0, 1.0),
-                (2.0, 0.0),
-                (-0.5, -0.25),
-                (100.0, 0.125),
-            ];
-            parts.map(|(re, im)| Number::C64(Complex64::new(re, im))).to_vec()
-        }
-    };
-    all.into_iter().map(|number| cast(number, class)).collect()
-}
-
 pub fn unary_ops() -> Vec<Unary> {
-    use Unary::*;
-    vec![Abs, Exp, Log, Round, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Not]
+    OpKey::all().filter_map(|op| if let OpKey::Unary(op) = op { Some(op) } else { None }).collect()
 }
 
 pub fn binary_ops() -> Vec<Binary> {
-    use Binary::*;
-    vec![Add, Sub, Mul, Div, Pow, Mod, LogBase, Eq, Ne, Gt, Ge, Lt, Le, And, Or, Xor]
+    OpKey::all().filter_map(|op| if let OpKey::Binary(op) = op { Some(op) } else { None }).collect()
 }
 
 pub fn reductions() -> Vec<Reduction> {
-    use Reduction::*;
-    vec![Sum, Product, Max, Min, All, Any]
+    OpKey::all().filter_map(|op| if let OpKey::Reduce(op) = op { Some(op) } else { None }).collect()
 }
 
 fn is_nan(number: Number) -> bool {

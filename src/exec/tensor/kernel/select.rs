@@ -5,9 +5,9 @@ use burn::tensor::{Bool, Tensor};
 use super::chunk::{Chunk, Operand};
 use super::native::unexpected;
 use crate::error::{Error, Result};
-use crate::value::NumberClass;
+use crate::value::number::NumberKind;
 use crate::value::number::cast::{cast, to_f64};
-use crate::value::{Number, number::NumberKind};
+use crate::value::{Number, NumberClass};
 
 impl Chunk {
     /// Where the condition is not zero the elements of the first choice, elsewhere those of the second. Both are cast to `class`.

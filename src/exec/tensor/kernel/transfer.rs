@@ -117,6 +117,9 @@ pub(super) fn bools(elements: Vec<u8>, device: &Device) -> Result<Tensor<1, Bool
 
 /// The elements of a tensor, in its own memory if nobody else reads that.
 pub(super) fn in_memory<T: Element, K: Basic>(tensor: Tensor<1, K>) -> Result<Vec<T>> {
+    if tensor.dims() == [0] {
+        return Ok(vec![]);
+    }
     let data = tensor.try_into_data().map_err(|error| Error::internal(error.to_string()))?;
     data.try_into_vec_as().map_err(|error| Error::internal(error.to_string()))
 }
@@ -139,8 +142,11 @@ mod tests {
             assert_eq!((chunk.dtype(), chunk.len()), (class, elements.len()));
             // Bit by bit, as NaN does not equal itself.
             assert_eq!(chunk.clone().download().unwrap().bytes(), elements.bytes(), "{class:?}");
-            let part = chunk.slice(1, 3).unwrap().download().unwrap();
-            assert_eq!(part.bytes(), elements.slice(1, 3).bytes());
+            // A part of elements, which begins elsewhere in the same memory.
+            let part = elements.slice(1, 3);
+            assert_eq!(Chunk::upload(&part, &device()).unwrap().download().unwrap().bytes(), part.bytes());
+            let none = Chunk::upload(&Elements::zeros(class, 0), &device()).unwrap();
+            assert!(none.download().unwrap().is_empty());
         }
     }
 
