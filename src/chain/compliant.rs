@@ -5,10 +5,15 @@
 //! are still what they were, and what is gone cannot be found by trying either, because nobody knows the number any
 //! more.
 //!
-//! Where a column says whose a row is, a row that changes hands is recorded as deleted by the one and put by the other.
+//! A column says whose a row is, or whoever wrote it last holds it (`holders`): the actor of the oldest token of that
+//! request, or nobody if it had none. A row that changes hands is recorded as deleted by the one and put by the other.
 //! So what is left after a purge makes the same rows as before, but for those of the user: each of these ends in a
 //! delete that was purged with it. The purge itself deletes them from the subject, and records that without saying
 //! what.
+//!
+//! An index of the records has their users. So a purge reads only what there is of the user, and conflicts with nobody
+//! but whoever writes for the same user meanwhile. Which rows are the user's the records say too: each row whose last
+//! record of the user is a put.
 //!
 //! A table beside the subject says which purges there were: the user by a hash with a secret of the chain. Another has
 //! the secret. That all files are rid of the data takes longer than the transaction: see [`super::erasure`].
@@ -19,26 +24,31 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::block::{Blocks, Hash};
+use super::block::{Blocks, Hash, Records};
 use super::declaration::{ChainDef, Kind};
+use super::holders::{self, Holders};
 use super::policy::{Compliant, Owner};
-use super::record::{Entry, beside};
+use super::record::{self, CHANGES_BYTES_MAX, Entry, OWN, beside};
 use super::rows::{self, Rows, Turns, column, flags, numbers, table, texts};
 use crate::env::secret;
 use crate::error::{Error, Result};
-use crate::storage::codec::KeyRange;
+use crate::storage::codec::{KeyRange, decode_key, encode_key};
 use crate::storage::{RowChange, Transaction};
+use crate::value::cast::cast;
 use crate::value::cell::cast_cell;
 use crate::value::collate::collate;
 use crate::value::encode::to_json;
 use crate::value::hash::hash;
-use crate::value::schema::{Column, ColumnType};
-use crate::value::{Class, State, Table, Value};
+use crate::value::schema::{Column, ColumnType, Index};
+use crate::value::{Class, Link, Schema, State, Table, Tuple, Value};
+
+/// The index of the records by their users.
+const INDEX: &str = "by_owner";
 
 /// Who writes in a transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Author<'a> {
-    /// The user who made the request, if that is known.
+    /// The user who made the request, as [`user`] names it; nothing if nobody says who that is.
     pub actor: Option<&'a State>,
     /// The users whose rows the transaction itself has purged from this subject.
     pub purged: &'a [State],
@@ -99,17 +109,90 @@ fn state_key() -> State {
     State::from(0u64)
 }
 
-pub(super) async fn create(txn: &Transaction, subject: &str) -> Result<()> {
-    let state = txn.create_table(&state_path(subject), table(vec![numbers("id"), texts("secret")], 1)).await?;
+/// The index of the records by their users, whose column is at `at`.
+pub(super) fn index(at: usize) -> Index {
+    Index { name: INDEX.into(), columns: vec![at], unique: false }
+}
+
+/// Which of the indexes of records that is.
+fn by_owner(records: &Table) -> Option<usize> {
+    records.schema.indexes.iter().position(|index| index.name.as_str() == INDEX)
+}
+
+/// How a user is named whose tokens have this issuer and this actor. Actors of different issuers may have the same id.
+///
+/// # Errors
+/// `BadRequest` if that is too large for a state.
+pub fn user(issuer: &Link, actor: &State) -> Result<State> {
+    Ok(Tuple::try_new(vec![issuer.clone().into(), actor.clone()])?.into())
+}
+
+/// The user that a program names by `[<issuer>, <actor>]`.
+fn user_named(name: &State) -> Result<State> {
+    let expected = || {
+        Error::bad_request(
+            "expected the id of a user: the link of the issuer of a token, and the id of its actor, in a list",
+        )
+    };
+    let State::Tuple(pair) = name else { return Err(expected()) };
+    let [issuer, actor] = pair.items() else { return Err(expected()) };
+    match cast(issuer, Class::Link) {
+        Ok(State::Value(Value::Link(issuer))) if !actor.is_none() => user(&issuer, actor),
+        _ => Err(expected()),
+    }
+}
+
+pub(super) async fn create(txn: &Transaction, subject: &Table, policy: &Compliant) -> Result<()> {
+    let name = &*subject.name;
+    let state = txn.create_table(&state_path(name), table(vec![numbers("id"), texts("secret")], 1)).await?;
     txn.put(&state, &[state_key(), hex::encode(secret()).into()]).await?;
     let (key, values) = (["_commit", "_position"].map(numbers), [texts("txn"), numbers("records"), texts("owner")]);
     let columns = key.into_iter().chain(values).chain([flags("erased")]);
-    txn.create_table(&log_path(subject), table(columns.collect(), 2)).await.map(|_| ())
+    txn.create_table(&log_path(name), table(columns.collect(), 2)).await?;
+    match policy.owner {
+        Owner::Token => holders::create(txn, subject).await,
+        Owner::Column(_) => Ok(()),
+    }
 }
 
 pub(super) async fn drop(txn: &Transaction, subject: &str) -> Result<()> {
     txn.drop_table(&state_path(subject)).await?;
+    txn.drop_table(&holders::path(subject)).await?;
     txn.drop_table(&log_path(subject)).await.map(|_| ())
+}
+
+/// Whether a chain has all that it needs. One that was made before there were indexes of records may not.
+///
+/// # Errors
+/// As [`Transaction::table`].
+pub async fn is_complete(txn: &Transaction, subject: &Table, policy: &Compliant) -> Result<bool> {
+    let is_indexed = match txn.table(&record::path(&subject.name)).await? {
+        Some(records) => by_owner(&records).is_some(),
+        None => true,
+    };
+    let has_holders = match policy.owner {
+        Owner::Token => txn.table(&holders::path(&subject.name)).await?.is_some(),
+        Owner::Column(_) => true,
+    };
+    Ok(is_indexed && has_holders)
+}
+
+/// Makes what a chain needs and does not have. Where no column says whose rows are, those that are there are nobody's.
+///
+/// # Errors
+/// As [`Transaction::alter_table`].
+pub async fn complete(txn: &Transaction, subject: &Table, policy: &Compliant) -> Result<()> {
+    let path = record::path(&subject.name);
+    if let Some(records) = txn.table(&path).await?
+        && by_owner(&records).is_none()
+    {
+        let indexed = Schema { indexes: vec![index(OWN)], ..Schema::clone(&records.schema) };
+        txn.alter_table(&path, indexed).await?;
+    }
+    if policy.owner == Owner::Token && txn.table(&holders::path(&subject.name)).await?.is_none() {
+        holders::create(txn, subject).await?;
+    }
+    Ok(())
 }
 
 impl Seal {
@@ -183,9 +266,9 @@ impl Entry {
         Self { is_put: self.is_put, cells: vec![], seal }
     }
 
-    fn is_of(&self, owner: &State) -> bool {
-        let opening = self.seal.as_ref().and_then(|seal| seal.opening.as_ref());
-        opening.is_some_and(|opening| is_same(&opening.owner, owner))
+    /// The key of the row that was put or deleted.
+    fn key(&self, subject: &Schema) -> &[State] {
+        &self.cells[..subject.key_len.min(self.cells.len())]
     }
 }
 
@@ -210,8 +293,11 @@ pub(super) async fn entries(
     let mut turns = Turns::default();
     for change in changes {
         let (old, new) = whose.owners(&change).await?;
-        let is_kept = |old: &State| new.as_ref().is_some_and(|new| is_same(old, new));
-        if let Some(old) = old.filter(|old| !is_kept(old)) {
+        let is_kept = matches!((&old, &new), (Some(old), Some(new)) if is_same(old, new));
+        if !is_kept {
+            whose.note(&change.key, new.as_ref()).await?;
+        }
+        if let Some(old) = old.filter(|_| !is_kept) {
             // Whoever asked for a purge does not want it to be recorded whose and which rows it deleted.
             let is_purged = author.purged.iter().any(|purged| is_same(purged, &old));
             let entry = Entry::sealed(false, change.key, old, (chain, subject))?;
@@ -227,8 +313,8 @@ pub(super) async fn entries(
 
 /// How the owner of a row is found.
 enum Whose<'a> {
-    /// Whoever makes the request.
-    Actor(State),
+    /// Whoever makes the request, and before that whoever held it.
+    Actor(State, Holders, Before<'a>),
     /// In the key, so it never changes.
     Key(usize),
     /// In another column.
@@ -243,7 +329,11 @@ impl<'a> Whose<'a> {
         author: Author<'_>,
     ) -> Result<Self> {
         Ok(match position(subject, policy)? {
-            None => Whose::Actor(author.actor.cloned().unwrap_or(State::NONE)),
+            None => Whose::Actor(
+                author.actor.cloned().unwrap_or(State::NONE),
+                Holders::open(txn, subject).await?,
+                Before::new(txn, subject).await?,
+            ),
             Some(at) if at < subject.schema.key_len => Whose::Key(at),
             Some(at) => Whose::Column(at, Before::new(txn, subject).await?),
         })
@@ -251,15 +341,29 @@ impl<'a> Whose<'a> {
 
     /// Whose a row was before, and whose it is. A row that comes and goes in one transaction may have no owner at all.
     async fn owners(&self, change: &RowChange) -> Result<(Option<State>, Option<State>)> {
-        let one = |owner: &State| (Some(owner.clone()), change.row.as_ref().map(|_| owner.clone()));
+        let own = |owner: &State| change.row.as_ref().map(|_| owner.clone());
         Ok(match self {
-            Whose::Actor(actor) => one(actor),
-            Whose::Key(at) => one(&change.key[*at]),
+            Whose::Actor(actor, holders, before) => {
+                let old = match before.row(&change.key).await? {
+                    Some(_) => Some(holders.of(before.txn, &change.key).await?),
+                    None => None,
+                };
+                (old, own(actor))
+            }
+            Whose::Key(at) => (Some(change.key[*at].clone()), own(&change.key[*at])),
             Whose::Column(at, before) => {
                 let old = before.row(&change.key).await?;
                 (old.map(|row| row[*at].clone()), change.row.as_ref().map(|row| row[*at].clone()))
             }
         })
+    }
+
+    /// Notes whose a row is from now on, where the row does not say it; nothing if it is gone.
+    async fn note(&self, key: &[State], owner: Option<&State>) -> Result<()> {
+        match self {
+            Whose::Actor(_, holders, before) => holders.set(before.txn, key, owner.unwrap_or(&State::NONE)).await,
+            Whose::Key(_) | Whose::Column(..) => Ok(()),
+        }
     }
 }
 
@@ -294,11 +398,19 @@ impl<'a> Before<'a> {
     }
 }
 
+/// Where it is said whose the rows of a subject are.
+enum Said {
+    /// In a column of it.
+    Column(usize),
+    Beside(Holders),
+}
+
 /// Whose data a CompliantChain has, and what was purged.
 pub struct Owners<'a> {
     blocks: &'a Blocks<'a>,
-    /// The column of the subject that says whose a row is; nothing if only records say that.
-    column: Option<usize>,
+    said: Said,
+    /// Which of the indexes of the records has their users.
+    by_owner: usize,
     purges_subject: bool,
     log: Arc<Table>,
     /// What users are hashed with.
@@ -313,12 +425,17 @@ impl<'a> Owners<'a> {
     pub async fn open(blocks: &'a Blocks<'a>) -> Result<Option<Self>> {
         let Kind::Compliant(policy) = &blocks.chain.kind else { return Ok(None) };
         let (txn, subject) = (blocks.txn, &blocks.subject);
-        let lost = || Error::internal(format!("what {} keeps of purges is lost", subject.name));
+        let lost = || Error::internal(format!("what {} keeps of users is lost", subject.name));
+        let by_owner = by_owner(&blocks.records).ok_or_else(lost)?;
         let log = txn.table(&log_path(&subject.name)).await?.ok_or_else(lost)?;
         let state = txn.table(&state_path(&subject.name)).await?.ok_or_else(lost)?;
         let row = txn.get(&state, &[state_key()]).await?.ok_or_else(lost)?;
-        let (column, purges_subject) = (position(subject, policy)?, policy.purge_subject);
-        Ok(Some(Self { blocks, column, purges_subject, log, secret: rows::hash(&row, 1)? }))
+        let said = match position(subject, policy)? {
+            Some(at) => Said::Column(at),
+            None => Said::Beside(Holders::open(txn, subject).await?),
+        };
+        let purges_subject = policy.purge_subject;
+        Ok(Some(Self { blocks, said, by_owner, purges_subject, log, secret: rows::hash(&row, 1)? }))
     }
 
     /// A user as records name it.
@@ -329,9 +446,9 @@ impl<'a> Owners<'a> {
         if owner.is_none() || !owner.is_value() {
             return Err(Error::bad_request(format!("expected the id of a user, not a {}", owner.class())));
         }
-        match self.column {
-            Some(at) => cast_cell(&self.blocks.schema().columns[at], owner),
-            None => Ok(owner.clone()),
+        match self.said {
+            Said::Column(at) => cast_cell(&self.blocks.schema().columns[at], owner),
+            Said::Beside(_) => user_named(owner),
         }
     }
 
@@ -340,56 +457,76 @@ impl<'a> Owners<'a> {
     /// # Errors
     /// As [`Transaction::scan`].
     pub async fn held(&self, owner: &State) -> Result<Held> {
-        let (mut held, mut records) = (Held::default(), self.blocks.read(0, u64::MAX)?);
-        while let Some(record) = records.next().await? {
-            held.records += u64::from(record.entry.is_of(owner));
+        let (mut held, mut records) = (Held::default(), self.records(owner)?);
+        while records.next().await?.is_some() {
+            held.records += 1;
         }
-        let mut rows = self.rows();
+        let (table, at) = match &self.said {
+            Said::Column(at) => (&self.blocks.subject, *at),
+            Said::Beside(holders) => holders.table(),
+        };
+        let mut rows = Rows::new(self.blocks.txn, table, KeyRange::all());
         while let Some(row) = rows.next().await? {
-            held.rows += u64::from(self.owner_of(&row).is_some_and(|of| is_same(of, owner)));
+            held.rows += u64::from(is_same(&row[at], owner));
         }
         Ok(held)
     }
 
     /// Removes what there is of a user: all that records say, and the rows of the subject unless the chain keeps them.
-    /// Returns how much that was. The transaction has to be told of these rows when it appends records: see
-    /// [`Author::purged`].
+    /// Returns how much that was. `author` makes the transaction, which has to be told of these rows when it appends
+    /// records: see [`Author::purged`].
     ///
     /// # Errors
-    /// As [`Transaction::scan`].
-    pub async fn purge(&self, owner: &State) -> Result<Held> {
-        let (blocks, txn) = (self.blocks, self.blocks.txn);
-        let (mut held, mut turns) = (Held::default(), Turns::default());
-        let width = blocks.schema().columns.len();
-        // What is appended meanwhile belongs to a transaction that comes after this one.
-        let mut records = blocks.read(0, txn.snapshot_seq())?;
+    /// As [`Transaction::scan`]; `TooLarge` if the keys of the rows take more than a transaction can keep in memory.
+    pub async fn purge(&self, owner: &State, author: Option<&State>) -> Result<Held> {
+        let (txn, schema) = (self.blocks.txn, self.blocks.schema());
+        let (mut held, mut keys, mut turns) = (Held::default(), Keys::default(), Turns::default());
+        let mut records = self.records(owner)?;
         while let Some(mut record) = records.next().await? {
-            if record.entry.is_of(owner) {
-                record.entry = record.entry.purged();
-                txn.put(blocks.records(), &record.into_row(width)).await?;
-                held.records += 1;
+            if self.purges_subject {
+                keys.note(schema, record.entry.key(schema), record.entry.is_put)?;
             }
+            record.entry = record.entry.purged();
+            txn.put(self.blocks.records(), &record.into_row(schema.columns.len())).await?;
+            held.records += 1;
             turns.end().await;
         }
         if self.purges_subject {
-            held.rows = self.delete_rows(owner).await?;
+            self.note_unrecorded(&mut keys, owner, author).await?;
+            held.rows = self.delete_rows(keys).await?;
         }
         if held != Held::default() {
-            let (id, owner) = (txn.id().to_string(), hex::encode(self.hash(owner)));
+            let (id, owner) = (txn.id().to_string(), hex::encode(self.hash(owner)?));
             txn.append(&self.log, &[vec![id.into(), held.records.into(), owner.into(), false.into()]]).await?;
         }
         Ok(held)
     }
 
-    /// Deletes the rows of a user from the subject. Returns how many there were.
-    async fn delete_rows(&self, owner: &State) -> Result<u64> {
-        let (mut count, mut turns, mut rows) = (0, Turns::default(), self.rows());
-        let subject = &self.blocks.subject;
-        while let Some(row) = rows.next().await? {
-            if self.owner_of(&row).is_some_and(|of| is_same(of, owner)) {
-                self.blocks.txn.delete(subject, &row[..subject.schema.key_len]).await?;
-                count += 1;
-            }
+    /// The records of a user, in the order of their commits.
+    fn records(&self, owner: &State) -> Result<Records> {
+        self.blocks.read_by_index(self.by_owner, owner)
+    }
+
+    /// Notes which rows are a user's of those that the transaction itself has written, which no record says yet.
+    async fn note_unrecorded(&self, keys: &mut Keys, owner: &State, author: Option<&State>) -> Result<()> {
+        let blocks = self.blocks;
+        for RowChange { key, row } in blocks.txn.changes(&blocks.subject, CHANGES_BYTES_MAX).await?.rows {
+            let of = match &self.said {
+                Said::Column(at) => row.as_ref().map(|row| &row[*at]),
+                Said::Beside(_) => author.filter(|_| row.is_some()),
+            };
+            keys.note(blocks.schema(), &key, of.is_some_and(|of| is_same(of, owner)))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes rows from the subject. Returns how many there were.
+    async fn delete_rows(&self, keys: Keys) -> Result<u64> {
+        let (mut count, mut turns) = (0, Turns::default());
+        let (txn, subject) = (self.blocks.txn, &self.blocks.subject);
+        for key in keys.keys {
+            let key = decode_key(subject.schema.key(), &key)?;
+            count += u64::from(txn.delete(subject, &key).await?);
             turns.end().await;
         }
         Ok(count)
@@ -420,21 +557,52 @@ impl<'a> Owners<'a> {
         Ok(Unrecorded { of: self, owners })
     }
 
-    /// The rows of the subject.
-    fn rows(&self) -> Rows {
-        Rows::new(self.blocks.txn, &self.blocks.subject, KeyRange::all())
+    /// Whose a row of the subject is; None if it is nobody's.
+    async fn owner_of(&self, row: &[State]) -> Result<State> {
+        let blocks = self.blocks;
+        match &self.said {
+            Said::Column(at) => Ok(row[*at].clone()),
+            Said::Beside(holders) => holders.of(blocks.txn, &row[..blocks.schema().key_len]).await,
+        }
     }
 
-    /// Whose a row of the subject is, if the row says it.
-    fn owner_of<'r>(&self, row: &'r [State]) -> Option<&'r State> {
-        row.get(self.column?)
-    }
-
-    fn hash(&self, owner: &State) -> Hash {
+    /// A user as the log of purges names it. As in keys, numbers are the same whatever their class.
+    fn hash(&self, owner: &State) -> Result<Hash> {
+        let column = &self.blocks.records.schema.columns[OWN];
+        let key = encode_key([column], std::slice::from_ref(owner))?;
+        let owner = decode_key([column], &key)?;
         let mut hasher = Sha256::new();
         hasher.update(self.secret);
-        hasher.update(hash(owner));
-        hasher.finalize().into()
+        hasher.update(owner.first().map(hash).unwrap_or_default());
+        Ok(hasher.finalize().into())
+    }
+}
+
+/// Keys of rows, as bytes.
+#[derive(Default)]
+struct Keys {
+    keys: BTreeSet<Vec<u8>>,
+    /// Of all keys.
+    bytes: u64,
+}
+
+impl Keys {
+    /// Notes whether a key is one of these.
+    fn note(&mut self, subject: &Schema, key: &[State], is_in: bool) -> Result<()> {
+        let key = encode_key(subject.key(), key)?;
+        let len = key.len() as u64;
+        if is_in {
+            self.bytes += if self.keys.insert(key) { len } else { 0 };
+        } else if self.keys.remove(&key) {
+            self.bytes -= len;
+        }
+        match self.bytes > CHANGES_BYTES_MAX {
+            true => {
+                let message = format!("a purge deletes rows whose keys take more than {CHANGES_BYTES_MAX} bytes");
+                Err(Error::too_large(message))
+            }
+            false => Ok(()),
+        }
     }
 }
 
@@ -446,15 +614,18 @@ pub(super) struct Unrecorded<'a> {
 
 impl Unrecorded<'_> {
     /// Whether a row of the subject may be there without a record.
-    pub(super) fn has(&self, row: &[State]) -> bool {
-        self.of.owner_of(row).is_some_and(|owner| self.owners.contains(&self.of.hash(owner)))
+    pub(super) async fn has(&self, row: &[State]) -> Result<bool> {
+        if self.owners.is_empty() {
+            return Ok(false);
+        }
+        let owner = self.of.owner_of(row).await?;
+        Ok(self.owners.contains(&self.of.hash(&owner)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Tuple;
 
     fn mutation(text: &str) -> State {
         Tuple::try_new([State::NONE, text.into()]).unwrap().into()
@@ -469,10 +640,39 @@ mod tests {
         assert_ne!(Seal::new("ann".into(), &mutation("a")).commitment(), seal.commitment());
 
         let entry = Entry { is_put: true, cells: vec![1u64.into(), "a".into()], seal: Some(seal.clone()) };
-        assert!(entry.is_of(&"ann".into()) && !entry.is_of(&"bob".into()));
         let purged = entry.purged();
-        assert!(purged.cells.is_empty() && !purged.is_of(&"ann".into()) && !purged.is_of(&State::NONE));
-        assert_eq!(purged.seal.map(|seal| seal.commitment()), Some(seal.commitment()));
+        assert!(purged.cells.is_empty());
+        assert_eq!(purged.seal, Some(Seal { opening: None, ..seal }));
+    }
+
+    #[test]
+    fn a_user_of_a_token_is_named_by_its_issuer_and_its_actor() {
+        let tuple = |items: &[State]| State::from(Tuple::try_new(items.to_vec()).unwrap());
+        let link: Link = "/user/ann".parse().unwrap();
+        let user = user(&link, &"key".into()).unwrap();
+        assert_eq!(user_named(&tuple(&["/user/ann".into(), "key".into()])), Ok(user.clone()));
+        assert_eq!(user_named(&user), Ok(user));
+        let issuer = State::from("/user/ann");
+        for name in [
+            issuer.clone(),
+            tuple(std::slice::from_ref(&issuer)),
+            tuple(&["no link".into(), "key".into()]),
+            tuple(&[issuer.clone(), State::NONE]),
+            tuple(&[issuer, "key".into(), "more".into()]),
+        ] {
+            assert!(user_named(&name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_note_of_a_key_counts() {
+        let schema = table(vec![numbers("id"), texts("user")], 1);
+        let mut keys = Keys::default();
+        let mut note = |id: u64, is_in| keys.note(&schema, &[id.into()], is_in).unwrap();
+        for (id, is_in) in [(1, true), (2, true), (1, true), (3, false), (1, false)] {
+            note(id, is_in);
+        }
+        assert_eq!((keys.keys.len(), keys.bytes), (1, 8));
     }
 
     #[test]

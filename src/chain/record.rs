@@ -18,9 +18,9 @@ use crate::value::schema::{Column, ColumnType, Kind};
 use crate::value::{Class, Schema, State, Table, Tuple, hash};
 
 /// The columns that the records of every chain have before those of the row.
-const OWN: usize = 4;
+pub(super) const OWN: usize = 4;
 /// Bytes of the changes of one transaction to one subject.
-const CHANGES_BYTES_MAX: u64 = 256 << 20;
+pub(super) const CHANGES_BYTES_MAX: u64 = 256 << 20;
 
 /// What the path of a table of a chain has, and that of no other table: a character that no name has.
 const MARK: char = '~';
@@ -52,7 +52,7 @@ pub async fn create(txn: &Transaction, subject: &Table, chain: &ChainDef) -> Res
     block::create(txn, &subject.name).await?;
     match &chain.kind {
         ChainKind::Backup(_) => base::create(txn, subject, &chain.subject).await,
-        ChainKind::Compliant(_) => compliant::create(txn, &subject.name).await,
+        ChainKind::Compliant(policy) => compliant::create(txn, subject, policy).await,
         ChainKind::Reduce(_) => {
             base::create(txn, subject, &chain.subject).await?;
             reduce::create(txn, &subject.name).await
@@ -98,7 +98,11 @@ fn schema(subject: &Schema, chain: &ChainKind) -> Result<Schema> {
         }
         columns.push(Column { nullable: true, default: State::NONE, ..cell.clone() });
     }
-    Ok(table(columns, 2))
+    let indexes = match chain {
+        ChainKind::Compliant(_) => vec![compliant::index(OWN)],
+        _ => vec![],
+    };
+    Ok(Schema { indexes, ..table(columns, 2) })
 }
 
 /// The schema of the table that holds a value.

@@ -11,7 +11,7 @@ use super::rows::{Rows, Turns};
 use crate::error::{Error, Result};
 use crate::storage::codec::KeyRange;
 use crate::txn::TxnId;
-use crate::value::{State, Table};
+use crate::value::Table;
 
 /// The subject as it was after a transaction, or as it is if none is named: a table of the transaction that asks for
 /// it. What was purged is not in it.
@@ -60,7 +60,6 @@ pub(super) async fn check(blocks: &Blocks<'_>) -> Result<()> {
         Some(owners) => Some(owners.unrecorded().await?),
         None => None,
     };
-    let may_be_extra = |row: &[State]| unrecorded.as_ref().is_some_and(|unrecorded| unrecorded.has(row));
     let keys = blocks.schema().key_len;
     let mut found = Rows::new(blocks.txn, &blocks.subject, KeyRange::all());
     let mut rows = Rows::new(blocks.txn, &table, KeyRange::all());
@@ -71,7 +70,11 @@ pub(super) async fn check(blocks: &Blocks<'_>) -> Result<()> {
             continue;
         }
         let is_other = made.as_ref().is_some_and(|made| made[..keys] == row[..keys]);
-        if is_other || !may_be_extra(&row) {
+        let may_be_extra = match &unrecorded {
+            Some(unrecorded) => unrecorded.has(&row).await?,
+            None => false,
+        };
+        if is_other || !may_be_extra {
             return Err(differs());
         }
     }

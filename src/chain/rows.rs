@@ -38,8 +38,23 @@ pub(crate) struct Rows {
 impl Rows {
     /// The rows in a range of the keys of a table.
     pub fn new(txn: &Transaction, table: &Arc<Table>, range: KeyRange) -> Self {
+        Self::scan(txn, table, None, range)
+    }
+
+    /// The rows that have `cell` in the first column of an index, in the order of their keys.
+    ///
+    /// # Errors
+    /// `Internal` if the cell does not belong in the column.
+    pub(super) fn by_index(txn: &Transaction, table: &Arc<Table>, index: usize, cell: &State) -> Result<Self> {
+        let positions = table.schema.index_columns(&table.schema.indexes[index]);
+        let columns: Vec<&Column> = positions.into_iter().map(|at| &table.schema.columns[at]).collect();
+        let range = codec::range(&columns, std::slice::from_ref(cell), None)?;
+        Ok(Self::scan(txn, table, Some(index), range))
+    }
+
+    fn scan(txn: &Transaction, table: &Arc<Table>, index: Option<usize>, range: KeyRange) -> Self {
         let columns = (0..table.schema.columns.len()).collect();
-        let scan = Scan { index: None, range, columns, reverse: false, limit: None, prune: None };
+        let scan = Scan { index, range, columns, reverse: false, limit: None, prune: None };
         Self { batches: txn.scan(table, scan), table: Arc::clone(table), batch: vec![].into_iter() }
     }
 
