@@ -182,7 +182,7 @@ fn resume(host: &Arc<Host>) {
     let host = Arc::clone(host);
     drop(tokio::spawn(async move {
         let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
-        let txn = Txn { id, deadline, token: None, access: None, watch: None };
+        let txn = Txn { id, deadline, token: None, actor: None, access: None, watch: None };
         if let Err(error) = host.kernel.resume(&txn).await {
             warn!(%error, "cannot look for what chains have to erase");
         }

@@ -153,7 +153,8 @@ impl Head {
         let forwarded = token.as_ref().map(|token| Arc::clone(token.text()));
         call.of_txn(id);
         let watch = Some(Arc::clone(call) as Arc<dyn Watch>);
-        let txn = Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, access: None, watch };
+        let txn =
+            Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, actor: None, access: None, watch };
         let page = page::Asked::of(parts, verb, &target, &query);
         let wants_arrow = arrow::is_wanted(&parts.headers) && matches!(verb, Verb::Get | Verb::Post);
         let head = Self { verb, target, query, token, txn, page, wants_arrow };
@@ -257,7 +258,8 @@ async fn answer(
     encoding: Encoding,
 ) -> Result<Reply> {
     let permit = admit(host, head).await?;
-    let txn = Txn { access: permit.access(&head.txn), ..head.txn.clone() };
+    let actor = permit.user()?;
+    let txn = Txn { actor, access: permit.access(&head.txn), ..head.txn.clone() };
     if let Target::Route(route) = &head.target
         && let Some(reply) = fixed(host, route, &head.query)
     {

@@ -47,7 +47,7 @@ impl Local {
 
     fn txn(&self) -> Txn {
         let deadline = Instant::now() + self.kernel.limits().request_ttl;
-        Txn { id: TxnId { timestamp: 1, nonce: 0 }, deadline, token: None, access: None, watch: None }
+        Txn { id: TxnId { timestamp: 1, nonce: 0 }, deadline, token: None, actor: None, access: None, watch: None }
     }
 
     /// Runs a program.

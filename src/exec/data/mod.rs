@@ -65,7 +65,7 @@ pub(super) enum DataCall {
 pub struct Session {
     txn: Arc<Transaction>,
     store: Arc<Store>,
-    /// The user who made the request, if that is known.
+    /// Whose the request is, if that is known.
     actor: Option<State>,
     engine: Engine,
     plans: Arc<Plans>,
@@ -104,7 +104,7 @@ impl Session {
         Arc::new(Self {
             txn: Arc::new(Transaction::new(Arc::clone(store), txn.id, limits.request_bytes)),
             store: Arc::clone(store),
-            actor: None,
+            actor: txn.actor.clone(),
             engine: engine.clone(),
             plans: Arc::clone(plans),
             chains: Tracked::default(),

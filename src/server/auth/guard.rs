@@ -12,7 +12,7 @@ use super::verify::{Verified, verify};
 use crate::env::Clock;
 use crate::error::{Error, Result};
 use crate::txn::{Access, Txn};
-use crate::value::{Id, Verb};
+use crate::value::{Id, State, Verb};
 
 /// Decides what requests may do.
 pub struct Auth {
@@ -80,6 +80,15 @@ impl Permit {
         Some(Arc::new(Calls { permit: self, txn: txn.clone() }))
     }
 
+    /// Whose the request is: the user that the oldest token names, if there is one.
+    ///
+    /// # Errors
+    /// As [`Signer::user`](super::issuer::Signer::user).
+    pub fn user(&self) -> Result<Option<State>> {
+        let oldest = self.verified.as_ref().and_then(|verified| verified.grants().last());
+        oldest.map(|grant| grant.signer.user()).transpose()
+    }
+
     /// The roles in the transaction that the token gives.
     pub fn roles(&self) -> &Roles {
         &self.roles
@@ -115,6 +124,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
+    use crate::server::auth::issuer::Signer;
     use crate::server::auth::sample::{KnownKeys, NOW, actor, chain, draft, txn};
     use crate::value::Link;
 
@@ -167,6 +177,19 @@ mod tests {
         let call = |verb| access.check(verb, other.path(), None).map_err(|error| error.kind());
         assert_eq!(call(Verb::Get), Ok(()));
         assert_eq!(call(Verb::Put), Err(Kind::Forbidden));
+    }
+
+    #[test]
+    fn a_request_is_that_of_the_oldest_token() {
+        let auth = auth(None);
+        assert_eq!(admit(&auth, None, Verb::Get, "/state", false).unwrap().user(), Ok(None));
+        let ann = Signer { issuer: "/user/ann".parse().unwrap(), actor: actor(1).id() };
+        let own = chain(&[("/user/ann", &[])]);
+        let passed_on = chain(&[("http://localhost/user/ann", &[]), ("/service/a", &[])]);
+        for token in [own, passed_on] {
+            let permit = admit(&auth, Some(&token), Verb::Get, "/state", false).unwrap();
+            assert_eq!(permit.user(), Ok(Some(ann.user().unwrap())));
+        }
     }
 
     #[test]
