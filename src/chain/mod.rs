@@ -10,8 +10,8 @@
 //! 3. [`block`] cuts records into blocks that are linked by hashes, and [`verify`] checks these;
 //! 4. [`replay`] makes the subject again from the records, up to any transaction;
 //! 5. [`backup`] deletes what is old, [`reduce`] makes less of it, and both keep a copy of the subject in its place
-//!    (`base`); [`compliant`] deletes what a user wants to be forgotten, and knows whose rows are (`holders`);
-//!    [`erasure`] sees to it that no file has any of that any more.
+//!    (`base`); [`compliant`] seals what a user may want to be forgotten, [`owners`] forgets it, and knows
+//!    whose rows are (`holders`); [`erasure`] sees to it that no file has any of what was deleted any more.
 
 pub mod backup;
 mod base;
@@ -20,6 +20,7 @@ pub mod compliant;
 pub mod declaration;
 pub mod erasure;
 mod holders;
+pub mod owners;
 pub mod policy;
 pub mod record;
 pub mod reduce;

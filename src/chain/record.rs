@@ -40,6 +40,11 @@ pub fn is_path(table: &str) -> bool {
     table.contains(MARK)
 }
 
+/// The path of the subject that a table belongs to: itself, unless a chain keeps it.
+pub fn subject_of(table: &str) -> &str {
+    table.split_once(MARK).map_or(table, |(subject, _)| subject)
+}
+
 /// Makes the tables that a chain keeps beside its subject.
 ///
 /// # Errors

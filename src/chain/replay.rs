@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::block::Blocks;
-use super::compliant::Owners;
 use super::declaration::Subject;
+use super::owners::Owners;
 use super::record::{subject_schema, value_row};
 use super::rows::{Rows, Turns};
 use crate::error::{Error, Result};

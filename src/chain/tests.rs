@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures::executor::block_on;
 
 use super::block::Blocks;
-use super::compliant::{self, Author, Held, Owners, user};
+use super::compliant::{self, Author, user};
 use super::erasure::Erasure;
 use super::holders;
+use super::owners::{Held, Owners};
 use super::policy::{Backup, Compliant, Level, Owner, Reduce};
 use super::record;
 use super::reduce::{Due, Levels, Summary, Taken};

@@ -170,23 +170,19 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let exporter = Exporter::from_env().map_err(ServeError::Traces)?;
     let host = Arc::new(Host::new(&config, local, Arc::clone(&store), engine, actor, &exporter));
     let stop = stop_signal().map_err(ServeError::Signals)?;
+    resume(&host).await.map_err(ServeError::Store)?;
     announce(&config, local);
-    resume(&host);
     accept(listener, &host, stop).await;
     tokio::join!(store.close(), exporter.close());
     Ok(())
 }
 
-/// Begins to do what was left undone when the host stopped. Nobody waits for that.
-fn resume(host: &Arc<Host>) {
-    let host = Arc::clone(host);
-    drop(tokio::spawn(async move {
-        let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
-        let txn = Txn { id, deadline, token: None, actor: None, access: None, watch: None };
-        if let Err(error) = host.kernel.resume(&txn).await {
-            warn!(%error, "cannot look for what chains have to erase");
-        }
-    }));
+/// Begins to do what was left undone when the host stopped. Nobody waits for that but whoever uses a chain that is not yet
+/// rid of what was purged, so this comes before the first request.
+async fn resume(host: &Host) -> crate::error::Result<()> {
+    let (id, deadline) = (host.mint.mint(&*host.clock), host.clock.now());
+    let txn = Txn { id, deadline, token: None, actor: None, access: None, watch: None };
+    host.kernel.resume(&txn).await
 }
 
 /// Opens the store in the data directory, and recovers what was committed before the host stopped.

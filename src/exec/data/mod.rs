@@ -3,7 +3,7 @@
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
-//! [`upkeep`] for what they do after a commit; [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
+//! [`upkeep`] for what they do after a commit, before which some may not be used ([`unerased`]); [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
 //! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
@@ -14,6 +14,7 @@ mod policy;
 mod read;
 mod reader;
 mod reduce;
+mod unerased;
 mod upkeep;
 mod write;
 
@@ -77,6 +78,8 @@ pub struct Session {
     watch: Option<Arc<dyn Watch>>,
     /// What is to be done once the transaction is committed.
     jobs: Mutex<Vec<Job>>,
+    /// The chain that the transaction would have used and may not yet, if there is one.
+    unerased: Mutex<Option<Arc<str>>>,
     /// Nodes that the graph of an op may have which is installed.
     nodes_max: usize,
     /// Whether another host was called.
@@ -112,6 +115,7 @@ impl Session {
             access: txn.access.clone(),
             watch: txn.watch.clone(),
             jobs: Mutex::default(),
+            unerased: Mutex::default(),
             nodes_max: limits.graph_nodes,
             was_told: AtomicBool::new(false),
             commits: AtomicBool::new(false),
@@ -174,14 +178,29 @@ impl Session {
         Ok(())
     }
 
-    /// Begins to do what chains had not finished when the host stopped.
+    /// Begins to do what chains had not finished when the host stopped. From then on, those from which something was
+    /// purged cannot be used before files are rid of it.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.
     pub async fn resume(&self) -> Result<()> {
         let jobs = upkeep::unfinished(&self.txn).await?;
-        self.open_blocks.upkeep().start(&self.store, jobs);
-        Ok(())
+        self.open_blocks.upkeep().resume(&self.store, jobs).await
+    }
+
+    /// Checks that the table at a path may be used: see [`Session::unerased`].
+    ///
+    /// # Errors
+    /// `Unavailable` if what was purged from it before the host stopped is not erased yet.
+    pub(super) fn check_erased(&self, path: &str) -> Result<()> {
+        self.open_blocks.upkeep().unerased().check(path).inspect_err(|_| {
+            *self.unerased.lock() = Some(record::subject_of(path).into());
+        })
+    }
+
+    /// The path of what a chain records that the transaction would have used and may not yet, if there is one.
+    pub(super) fn unerased(&self) -> Option<Arc<str>> {
+        self.unerased.lock().clone()
     }
 
     /// Has something done for a chain once the transaction is committed.

@@ -8,7 +8,7 @@ use super::chain::{ordinal, refused, txn_id};
 use super::reduce::levels;
 use super::upkeep::Job;
 use crate::chain::block::Blocks;
-use crate::chain::compliant::{Owners, Purge};
+use crate::chain::owners::{Owners, Purge};
 use crate::chain::policy::Backup;
 use crate::chain::{ChainDef, Kind};
 use crate::compiler::methods::Shape;

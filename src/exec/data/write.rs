@@ -23,6 +23,7 @@ impl Session {
 
     async fn will_write_subject(&self, table: &Arc<Table>) -> Result<()> {
         check_writable(table)?;
+        self.check_erased(&table.name)?;
         let chain = self.chain_of(&table.name).await?;
         if let Subject::Value(_) = chain.subject {
             return Err(Error::method_not_allowed(format!(
