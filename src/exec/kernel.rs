@@ -88,8 +88,10 @@ impl Kernel {
     #[must_use]
     pub fn without_rules(&self, names: &[String]) -> Self {
         let (gateway, clock, store) = (Arc::clone(&self.gateway), Arc::clone(&self.clock), Arc::clone(&self.store));
-        Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone())
-            .with_optimizer(Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule)))
+        let kernel = Self::new(self.limits.clone(), gateway, clock, store, self.engine.clone())
+            .with_optimizer(Optimizer::with_rules(|rule| !names.iter().any(|name| name == rule)));
+        // What is known of chains holds for both.
+        Self { open_blocks: Arc::clone(&self.open_blocks), ..kernel }
     }
 
     /// What requests may cost.

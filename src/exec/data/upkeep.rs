@@ -144,12 +144,17 @@ impl Upkeep {
     /// # Errors
     /// As [`Erasure::pending`].
     pub async fn resume(self: &Arc<Self>, store: &Arc<Store>, jobs: Vec<Job>) -> Result<()> {
-        for job in &jobs {
+        let (mut first, mut others) = (Vec::new(), Vec::new());
+        for job in jobs {
             if job.is_awaited().await? {
                 self.unerased.add(&job.subject.name);
+                first.push(job);
+            } else {
+                others.push(job);
             }
         }
-        self.start(store, jobs);
+        self.start(store, first);
+        self.start(store, others);
         Ok(())
     }
 
@@ -175,14 +180,9 @@ impl Upkeep {
             let outcome = job.run(store, self.clock.unix_nanos()).await;
             // Others have their turns while this one waits.
             drop(turn);
-            let is_last = attempt >= ATTEMPTS_MAX;
             match outcome {
                 Ok(()) => return self.unerased.remove(name),
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    warn!(chain = name, %error, "cannot erase what was deleted");
-                    return self.unerased.remove(name);
-                }
-                Err(error) if is_last => {
+                Err(error) if attempt >= ATTEMPTS_MAX || error.kind() == ErrorKind::NotFound => {
                     warn!(chain = name, %error, attempt, "cannot erase what was deleted");
                     if !self.unerased.has(name) {
                         return;
