@@ -4,8 +4,8 @@
 //! but whoever writes for the same user meanwhile. Which rows are the user's the records say too: each row whose last
 //! record of the user is a put.
 //!
-//! A table beside the subject says which purges there were: the user by a hash with a secret of the chain, which another
-//! table has.
+//! A table beside the subject says which purges there were: the user by a hash with a secret of the chain. Another has
+//! the secret.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -333,7 +333,7 @@ fn rows_are_held_by_whoever_wrote_them_last() {
         assert_eq!((chain.held(&ann).await, chain.held(&bob).await), (Held::default(), Held { records: 5, rows: 1 }));
         chain.verify().await;
 
-        // One who purges herself also loses what she writes before that in the same transaction, and not what others do.
+        // One who purges herself also loses what she writes before that in the same transaction.
         let txn = chain.begin(6);
         txn.put(&chain.subject, &row(7, "", "k")).await.unwrap();
         assert_eq!(chain.purge(&txn, &bob, Some(&ann)).await, Held { records: 5, rows: 1 });

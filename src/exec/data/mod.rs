@@ -3,8 +3,9 @@
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them, and
-//! [`upkeep`] for what they do after a commit, before which some may not be used ([`unerased`]); [`read`] finds the rows of views, which [`batches`] streams to whoever is sent
-//! them, and [`reader`] the items of streams. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
+//! [`upkeep`] for what they do after a commit, which some wait for after a restart ([`unerased`]); [`read`] finds the rows
+//! of views, which [`batches`] streams to whoever is sent them, and [`reader`] the items of streams. Before SQL writes to
+//! what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
 mod call;
