@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::value::{Id, Link, Verb};
+use crate::value::{Id, Link, State, Verb};
 
 /// The id of a transaction: nanoseconds since the Unix epoch, then a nonce. Written `<timestamp>-<nonce>`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
@@ -127,6 +127,8 @@ pub struct Txn {
     pub deadline: Instant,
     /// The caller's token, to be forwarded to other hosts.
     pub token: Option<Arc<str>>,
+    /// Whose the request is: the user that the oldest of the caller's tokens names, if there is one.
+    pub actor: Option<State>,
     /// What the request may call; nothing where everybody may call everything.
     pub access: Option<Arc<dyn Access>>,
     /// What watches the calls that the request makes, if anything does.

@@ -146,7 +146,7 @@ impl Inside {
     }
 
     fn txn(&self) -> Txn {
-        Txn { id: self.id(), deadline: Instant::now() + TIME_MAX, token: None, access: None, watch: None }
+        Txn { id: self.id(), deadline: Instant::now() + TIME_MAX, token: None, actor: None, access: None, watch: None }
     }
 
     fn id(&self) -> TxnId {

@@ -58,7 +58,7 @@ impl InProcess {
         let engine = Engine::new(&engine).expect("an engine");
         Self {
             kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), store, engine),
-            txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None, access: None, watch: None },
+            txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None, actor: None, access: None, watch: None },
         }
     }
 

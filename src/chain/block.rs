@@ -258,6 +258,15 @@ impl<'a> Blocks<'a> {
         Ok(Records { rows, schema: Arc::clone(&self.subject.schema) })
     }
 
+    /// The records that have `cell` in the first column of an index of them, one after the other.
+    ///
+    /// # Errors
+    /// As [`Transaction::scan`].
+    pub(super) fn read_by_index(&self, index: usize, cell: &State) -> Result<Records> {
+        let rows = Rows::by_index(self.txn, &self.records, index, cell)?;
+        Ok(Records { rows, schema: Arc::clone(&self.subject.schema) })
+    }
+
     /// How many records there are.
     ///
     /// # Errors

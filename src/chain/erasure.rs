@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::declaration::{ChainDef, Kind};
 use super::record;
 use super::rows::{self, Rows};
-use super::{base, block, compliant, reduce};
+use super::{base, block, compliant, holders, reduce};
 use crate::error::Result;
 use crate::storage::Transaction;
 use crate::storage::codec::KeyRange;
@@ -33,7 +33,7 @@ impl Erasure {
         let name = &*subject.name;
         let (ledger, others) = match &chain.kind {
             Kind::Backup(_) | Kind::Reduce(_) => (base::state_path(name), vec![block::path(name), base::path(name)]),
-            Kind::Compliant(_) => (compliant::log_path(name), vec![]),
+            Kind::Compliant(_) => (compliant::log_path(name), vec![holders::path(name)]),
             Kind::Sync | Kind::Block => return Ok(None),
         };
         let levels = matches!(chain.kind, Kind::Reduce(_)).then(|| reduce::paths(name));

@@ -11,8 +11,9 @@
 //! 4. [`replay`] makes the subject again from the records, up to any transaction, `compare` tells how the subject
 //!    differs from that, and [`rebuild`] repairs it;
 //! 5. [`backup`] deletes what is old, [`reduce`] makes less of it, and of the subject if it is to (`apply`), and both keep
-//!    a copy of the subject in its place (`base`); [`compliant`] deletes what a user wants to be forgotten; [`erasure`]
-//!    sees to it that no file has any of that any more.
+//!    a copy of the subject in its place (`base`); [`compliant`] seals what a user may want to be forgotten, [`owners`]
+//!    forgets it, and knows whose rows are (`holders`); [`erasure`] sees to it that no file has any of what was deleted
+//!    any more.
 
 mod apply;
 pub mod backup;
@@ -22,6 +23,8 @@ mod compare;
 pub mod compliant;
 pub mod declaration;
 pub mod erasure;
+mod holders;
+pub mod owners;
 pub mod policy;
 pub mod rebuild;
 pub mod record;

@@ -23,7 +23,7 @@ pub struct Backup {
 pub enum Owner {
     /// The user in this column of the row.
     Column(Id),
-    /// The user who made the request.
+    /// The user who wrote the row last, by the oldest token of the request.
     Token,
 }
 

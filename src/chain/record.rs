@@ -19,11 +19,11 @@ use crate::value::schema::{Column, ColumnType, Kind};
 use crate::value::{Class, Schema, State, Table, Tuple, Value, cast, hash};
 
 /// The columns that the records of every chain have before those of the row.
-const OWN: usize = 4;
+pub(super) const OWN: usize = 4;
 /// Those of them that say which commit of which transaction a record is of.
 pub(super) const COMMIT_AND_TXN: [usize; 2] = [0, 2];
 /// Bytes of the changes of one transaction to one subject.
-const CHANGES_BYTES_MAX: u64 = 256 << 20;
+pub(super) const CHANGES_BYTES_MAX: u64 = 256 << 20;
 
 /// What the path of a table of a chain has, and that of no other table: a character that no name has.
 const MARK: char = '~';
@@ -43,6 +43,11 @@ pub fn is_path(table: &str) -> bool {
     table.contains(MARK)
 }
 
+/// The path of the subject that a table belongs to: itself, unless a chain keeps it.
+pub fn subject_of(table: &str) -> &str {
+    table.split_once(MARK).map_or(table, |(subject, _)| subject)
+}
+
 /// Makes the tables that a chain keeps beside its subject.
 ///
 /// # Errors
@@ -55,7 +60,7 @@ pub async fn create(txn: &Transaction, subject: &Table, chain: &ChainDef) -> Res
     block::create(txn, &subject.name).await?;
     match &chain.kind {
         ChainKind::Backup(_) => base::create(txn, subject, &chain.subject).await,
-        ChainKind::Compliant(_) => compliant::create(txn, &subject.name).await,
+        ChainKind::Compliant(policy) => compliant::create(txn, subject, policy).await,
         ChainKind::Reduce(_) => {
             base::create(txn, subject, &chain.subject).await?;
             reduce::create(txn, &subject.name).await
@@ -101,7 +106,11 @@ fn schema(subject: &Schema, chain: &ChainKind) -> Result<Schema> {
         }
         columns.push(Column { nullable: true, default: State::NONE, ..cell.clone() });
     }
-    Ok(table(columns, 2))
+    let indexes = match chain {
+        ChainKind::Compliant(_) => vec![compliant::index(OWN)],
+        _ => vec![],
+    };
+    Ok(Schema { indexes, ..table(columns, 2) })
 }
 
 /// The schema of the table that holds a value.

@@ -40,7 +40,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// The rows in a range of the keys of a table.
     pub fn new(txn: &Transaction, table: &Arc<Table>, range: KeyRange) -> Self {
-        Self::of(txn, table, range, (0..table.schema.columns.len()).collect(), false)
+        Self::of(txn, table, range, all(table), false)
     }
 
     /// Some cells of the rows in a range of the keys of a table, the last row first if `reverse`.
@@ -51,7 +51,23 @@ impl Rows {
         columns: Vec<usize>,
         reverse: bool,
     ) -> Self {
-        let scan = Scan { index: None, range, columns: columns.clone(), reverse, limit: None, prune: None };
+        Self::scan(txn, table, Scan { index: None, range, columns, reverse, limit: None, prune: None })
+    }
+
+    /// The rows that have `cell` in the first column of an index, in the order of their keys.
+    ///
+    /// # Errors
+    /// `Internal` if the cell does not belong in the column.
+    pub(super) fn by_index(txn: &Transaction, table: &Arc<Table>, index: usize, cell: &State) -> Result<Self> {
+        let positions = table.schema.index_columns(&table.schema.indexes[index]);
+        let columns: Vec<&Column> = positions.into_iter().map(|at| &table.schema.columns[at]).collect();
+        let range = codec::range(&columns, std::slice::from_ref(cell), None)?;
+        let scan = Scan { index: Some(index), range, columns: all(table), reverse: false, limit: None, prune: None };
+        Ok(Self::scan(txn, table, scan))
+    }
+
+    fn scan(txn: &Transaction, table: &Arc<Table>, scan: Scan) -> Self {
+        let columns = scan.columns.clone();
         Self { batches: txn.scan(table, scan), table: Arc::clone(table), columns, batch: vec![].into_iter() }
     }
 
@@ -69,6 +85,11 @@ impl Rows {
             self.batch = codec::rows(&columns, &batch?)?.into_iter();
         }
     }
+}
+
+/// All columns of a table.
+fn all(table: &Table) -> Vec<usize> {
+    (0..table.schema.columns.len()).collect()
 }
 
 /// Writes the rows of one table to another. Returns how many there are.
@@ -90,8 +111,7 @@ pub(super) async fn copy(txn: &Transaction, from: &Arc<Table>, to: &Table) -> Re
 /// # Errors
 /// As [`Transaction::scan`].
 pub(super) async fn last(txn: &Transaction, table: &Arc<Table>, range: KeyRange) -> Result<Option<Vec<State>>> {
-    let all = (0..table.schema.columns.len()).collect();
-    let scan = Scan { index: None, range, columns: all, reverse: true, limit: Some(1), prune: None };
+    let scan = Scan { index: None, range, columns: all(table), reverse: true, limit: Some(1), prune: None };
     let Some(batch) = txn.scan(table, scan).next().await else { return Ok(None) };
     let columns: Vec<&Column> = table.schema.columns.iter().collect();
     Ok(codec::rows(&columns, &batch?)?.into_iter().next())

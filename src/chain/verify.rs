@@ -1,23 +1,30 @@
 //! Whether the blocks of a chain are what they were when they were closed.
 
 use super::block::Blocks;
-use super::compare::Differences;
+use super::compare::{Derived, Differences};
 use super::reduce::Levels;
-use super::replay::replay;
 use crate::error::{Error, Result};
 
 impl Blocks<'_> {
     /// Reads all records, and checks the hash and the links of every block, what took the place of blocks that were
-    /// deleted or reduced, and that the subject is what all that makes of it.
+    /// deleted or reduced, and that the subject, and what is noted of whose its rows are, is what all that makes of it.
     ///
     /// # Errors
     /// `Internal` that names the first block or window that is not what it was.
     pub async fn verify(&self) -> Result<()> {
         self.verify_history().await?;
-        let made = replay(self, None).await?;
-        match Differences::open(self, &made).await?.next().await? {
-            // Which row it is, is not said: its key may be about somebody.
-            Some(_) => Err(Error::internal("a row is not what the records make of it")),
+        let subject = Derived::subject(self).await?;
+        // Which row it is, is not said: its key may be about somebody.
+        self.check_derived(&subject, "a row is not what the records make of it").await?;
+        match Derived::holders(self).await? {
+            Some(holders) => self.check_derived(&holders, "a row is not noted as that of whom the records name").await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check_derived(&self, derived: &Derived, fault: &'static str) -> Result<()> {
+        match Differences::open(self, derived).await?.next().await? {
+            Some(_) => Err(Error::internal(fault)),
             None => Ok(()),
         }
     }

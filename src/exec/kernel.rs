@@ -8,6 +8,7 @@ use datafusion::common::ScalarValue;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::time::timeout_at;
 
 use super::cache::{Cache, Stats};
 use super::call::Invocation;
@@ -106,7 +107,9 @@ impl Kernel {
         let (gateway, clock, store) = (Arc::clone(&self.gateway), Arc::clone(&self.clock), Arc::clone(&self.store));
         let (engine, devices) = (self.engine.clone(), Arc::clone(&self.devices));
         let kernel = Self::new(self.limits.clone(), gateway, clock, store, engine, devices);
-        Self { shares_compiled: false, ..kernel.with_optimizer(Optimizer::without(names)) }
+        // What is known of chains holds for both.
+        let open_blocks = Arc::clone(&self.open_blocks);
+        Self { shares_compiled: false, open_blocks, ..kernel.with_optimizer(Optimizer::without(names)) }
     }
 
     /// What requests may cost.
@@ -134,7 +137,14 @@ impl Kernel {
     /// # Errors
     /// What the program raises; `Timeout` past its deadline or its time to compute.
     pub async fn run(&self, txn: &Txn, prepared: &Prepared) -> Result<State> {
-        self.attempt(txn, prepared, &self.begin(txn)).await
+        loop {
+            let session = self.begin(txn);
+            let result = self.attempt(txn, prepared, &session).await;
+            match result {
+                Ok(state) => return Ok(state),
+                Err(error) => self.await_erasure(txn, session, error).await?,
+            }
+        }
     }
 
     /// Runs a program, commits what it wrote, and returns its result. If that conflicts with what others committed
@@ -147,7 +157,13 @@ impl Kernel {
         loop {
             let (session, began) = (self.begin(txn), self.clock.now());
             session.will_commit();
-            let result = self.attempt(txn, prepared, &session).await?;
+            let result = match self.attempt(txn, prepared, &session).await {
+                Ok(state) => state,
+                Err(error) => {
+                    self.await_erasure(txn, session, error).await?;
+                    continue;
+                }
+            };
             attempts += 1;
             if self.commit(txn, &session, attempts, began).await? {
                 return Ok(result);
@@ -174,7 +190,13 @@ impl Kernel {
             if commits {
                 session.will_commit();
             }
-            let (state, _) = self.drive(txn, &session, Arc::clone(unit), program.literals(), None).await?;
+            let state = match self.drive(txn, &session, Arc::clone(unit), program.literals(), None).await {
+                Ok((state, _)) => state,
+                Err(error) => {
+                    self.await_erasure(txn, session, error).await?;
+                    continue;
+                }
+            };
             accepts(&state)?;
             let contents = session.contents(&state).await?;
             if !commits {
@@ -193,9 +215,26 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::run`].
     pub async fn run_with_diff(&self, txn: &Txn, prepared: &Prepared) -> Result<(State, Vec<TableDiff>)> {
-        let session = self.begin(txn);
-        let result = self.attempt(txn, prepared, &session).await?;
-        Ok((result, session.diff(DIFF_ROWS_MAX).await?))
+        loop {
+            let session = self.begin(txn);
+            let result = self.attempt(txn, prepared, &session).await;
+            match result {
+                Ok(state) => return Ok((state, session.diff(DIFF_ROWS_MAX).await?)),
+                Err(error) => self.await_erasure(txn, session, error).await?,
+            }
+        }
+    }
+
+    /// Waits until files are rid of what was purged from a chain, if that is why a transaction failed. Then it is to be run
+    /// again. Meanwhile it is over, since it would keep files from being deleted.
+    ///
+    /// # Errors
+    /// What it failed with, if there is nothing to wait for, if another host was told of it, or at its deadline.
+    async fn await_erasure(&self, txn: &Txn, session: Arc<Session>, error: Error) -> Result<()> {
+        let Some(chain) = session.unerased().filter(|_| !session.was_told()) else { return Err(error) };
+        drop(session);
+        let erased = timeout_at(txn.deadline.into(), self.open_blocks.erased(&chain)).await;
+        erased.map_err(|_| error)
     }
 
     /// Commits. Returns whether that is done; otherwise others were faster, and the transaction is to be tried again.
@@ -220,13 +259,21 @@ impl Kernel {
             && now + 2 * now.saturating_duration_since(began) < txn.deadline
     }
 
-    /// Looks at all chains when the host starts: logs which of them have a history that is broken, and begins to do what
-    /// they had not finished when it stopped.
+    /// Begins to do what chains had not finished when the host stopped. Requests that come later wait for a chain that is
+    /// not yet rid of what was purged.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.
     pub async fn resume(&self, txn: &Txn) -> Result<()> {
         self.begin(txn).resume().await
+    }
+
+    /// Looks at all chains when the host starts, and logs which of them have a history that is broken.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub async fn check_histories(&self, txn: &Txn) -> Result<()> {
+        self.begin(txn).check_histories().await
     }
 
     /// Reduces chains when something of them is due, each in a transaction that `own_txn` makes. This never ends.
@@ -259,16 +306,12 @@ impl Kernel {
         let mut attempts = 0;
         loop {
             let (session, began) = (self.begin(txn), self.clock.now());
-            let (script, of, values) = (text.to_string(), Arc::clone(&session), params.to_vec());
-            let work = async move { sql::run(&of, &script, &values).await };
-            // What is done at once is not worth waking another thread for.
-            let quick = match self.plans.is_quick(text, params) {
-                true => Box::pin(sql::again(&session, text, params)).await?,
-                false => None,
-            };
-            let (outcome, commits) = match quick {
-                Some(outcome) => (outcome, true),
-                None => self.engine.apart(Box::pin(work)).await?,
+            let (outcome, commits) = match self.script(&session, text, params).await {
+                Ok(done) => done,
+                Err(error) => {
+                    self.await_erasure(txn, session, error).await?;
+                    continue;
+                }
             };
             if hypothetical {
                 return Ok(SqlReply::Hypothetical(outcome, session.diff(DIFF_ROWS_MAX).await?));
@@ -281,6 +324,19 @@ impl Kernel {
                 return Ok(SqlReply::Done(outcome));
             }
         }
+    }
+
+    /// Runs a script. Returns what it results in, and whether it is to be committed.
+    async fn script(&self, session: &Arc<Session>, text: &str, params: &[ScalarValue]) -> Result<(sql::Outcome, bool)> {
+        // What is done at once is not worth waking another thread for.
+        if self.plans.is_quick(text, params)
+            && let Some(outcome) = Box::pin(sql::again(session, text, params)).await?
+        {
+            return Ok((outcome, true));
+        }
+        let (script, of, values) = (text.to_string(), Arc::clone(session), params.to_vec());
+        let work = async move { sql::run(&of, &script, &values).await };
+        self.engine.apart(Box::pin(work)).await
     }
 
     async fn attempt(&self, txn: &Txn, prepared: &Prepared, session: &Arc<Session>) -> Result<State> {

@@ -366,6 +366,7 @@ mod tests {
             id: TxnId { timestamp: 5, nonce: 6 },
             deadline: std::time::Instant::now(),
             token: Some("a.b.c".into()),
+            actor: None,
             access: None,
             watch: None,
         }

@@ -122,7 +122,7 @@ impl Host {
     /// What a request carries that the host makes by itself.
     fn own_txn(&self) -> Txn {
         let (id, deadline) = (self.mint.mint(&*self.clock), self.clock.now() + self.limits.request_ttl);
-        Txn { id, deadline, token: None, access: None, watch: None }
+        Txn { id, deadline, token: None, actor: None, access: None, watch: None }
     }
 
     /// Completes when requests in progress are to be abandoned.
@@ -188,7 +188,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the directories, recovers what was committed before the host stopped, and listens.
+    /// Opens the directories, recovers what was committed before the host stopped, listens, and begins to do what chains
+    /// had not finished. Nobody waits for that but whoever uses a chain that is not yet rid of what was purged, so it
+    /// begins before the first request.
     ///
     /// # Errors
     /// If any of that fails.
@@ -206,6 +208,7 @@ impl Server {
         let address = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
         let exporter = Exporter::from_env().map_err(ServeError::Traces)?;
         let host = Arc::new(Host::new(config, address, store, engine, actor, &exporter, clock));
+        Box::pin(host.kernel.resume(&host.own_txn())).await.map_err(ServeError::Store)?;
         Ok(Self { host, listener, address, exporter, data, _workspace: workspace })
     }
 
@@ -216,7 +219,7 @@ impl Server {
 
     /// Answers requests until `stop` completes and those in progress are answered.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        resume(&self.host);
+        check_histories(&self.host);
         let _data = reseal(&self.host.store, self.data);
         let reducing = tokio::spawn(reduce_chains(Arc::clone(&self.host)));
         accept(self.listener, &self.host, stop).await;
@@ -225,12 +228,12 @@ impl Server {
     }
 }
 
-/// Looks at what was left when the host stopped, and begins to do what was left undone. Nobody waits for that.
-fn resume(host: &Arc<Host>) {
+/// Looks whether the histories of chains are whole. Nobody waits for that.
+fn check_histories(host: &Arc<Host>) {
     let host = Arc::clone(host);
     drop(tokio::spawn(async move {
-        if let Err(error) = host.kernel.resume(&host.own_txn()).await {
-            warn!(%error, "cannot look at the chains, whether their histories are whole and what they have to erase");
+        if let Err(error) = host.kernel.check_histories(&host.own_txn()).await {
+            warn!(%error, "cannot look at the chains, whether their histories are whole");
         }
     }));
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use super::key_list;
 use crate::chain::block::Blocks;
 use crate::chain::rebuild::{Report, Tally};
-use crate::chain::{ChainDef, Subject};
+use crate::chain::{ChainDef, Kind, Subject, compliant};
 use crate::cluster::{Chains, Placed};
 use crate::env::{SystemClock, TxnClock};
 use crate::error::{Error, Result};
@@ -181,15 +181,20 @@ async fn one(txn: &Transaction, path: &Link) -> Result<Placed> {
     placed.ok_or_else(|| Error::bad_request(format!("{path} is not the path of a chain")))
 }
 
-/// What a chain records.
+/// What a chain records. If an earlier release made the chain, it gets what that did not make, as when a host starts.
 async fn subject(txn: &Transaction, placed: &Placed) -> Result<Arc<Table>> {
     let lost = || Error::internal(format!("what {} records is lost", placed.path));
-    txn.table(&placed.path).await?.ok_or_else(lost)
+    let subject = txn.table(&placed.path).await?.ok_or_else(lost)?;
+    if let Kind::Compliant(policy) = &placed.chain.kind {
+        Box::pin(compliant::complete(txn, &subject, policy)).await?;
+    }
+    Ok(subject)
 }
 
 fn show(report: &Report, Placed { path, chain }: &Placed, out: &mut (dyn Write + Send)) -> Result<()> {
-    let tallies = [("missing", &report.missing), ("changed", &report.changed), ("extra", &report.extra)];
-    for (what, tally) in tallies.into_iter().filter(|(_, tally)| tally.count > 0) {
+    let differs = [("missing", &report.missing), ("changed", &report.changed), ("extra", &report.extra)];
+    let tallies = differs.into_iter().chain([("owner", &report.owner)]);
+    for (what, tally) in tallies.filter(|(_, tally)| tally.count > 0) {
         line(out, format_args!("{path}\t{what}\t{}\t{}", tally.count, keys(tally, chain)?))?;
     }
     match &report.unreadable {
@@ -220,7 +225,8 @@ mod tests {
     fn a_directory_that_no_host_has_used_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let args = VerifyArgs { data_dir: root.path().to_path_buf(), path: None };
+        let directory = Directory { data_dir: root.path().to_path_buf(), at_rest_key: None };
+        let args = VerifyArgs { directory, path: None };
         let error = runtime.block_on(verify(&args, &mut std::io::sink())).unwrap_err();
         assert!(error.message().contains("no host has used it"), "{error}");
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);

@@ -25,8 +25,8 @@ pub struct Commit {
     pub ingests: Vec<Arc<Segment>>,
     /// Rows by tree and key, none for a deleted row; each key at most once. They win over `ingests`.
     pub writes: Vec<(TreeId, Key, Option<Payload>)>,
-    /// Trees to which rows were appended. Their keys in `writes` that begin with [`super::codec::UNSTAMPED`] get the
-    /// number of the commit in its place.
+    /// Trees to which rows, or entries of these, were appended. Their keys in `writes` that have
+    /// [`super::codec::UNSTAMPED`] as the last cell but one get the number of the commit in its place.
     pub stamped: Vec<TreeId>,
 }
 

@@ -113,7 +113,8 @@ impl WriteSet {
         (stamped().map(|(_, writes)| writes.bytes).sum(), largest.map(|(tree, _)| *tree))
     }
 
-    /// Puts rows whose keys begin with [`super::codec::UNSTAMPED`], until the commit puts its number there.
+    /// Puts rows, or entries of an index, whose keys have [`super::codec::UNSTAMPED`] as the last cell but one, until the
+    /// commit puts its number there.
     pub(super) fn append_rows(&mut self, tree: TreeId, schema: &Arc<Schema>, rows: Vec<(Key, Payload)>) {
         *self.tree(tree, schema).appended.get_or_insert(0) += rows.len() as u64;
         for (key, payload) in rows {

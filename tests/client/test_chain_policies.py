@@ -2,12 +2,17 @@
 
 import base64
 import hashlib
+import json
+import threading
 
 import pytest
+import requests
 import tinychain as tc
 
 from sample_services import fresh, items, items_table, notes_btree
-from support import O, poll, same
+from sample_tokens import Actor, bearer
+from support import DEADLINE, O, error_of, poll, same
+from test_mesh import metric
 
 TABLE, BTREE = [tc.to_json({link: [tc.form_of(subject)]}) for link, subject in (
     ("/state/collection/table", items_table()),
@@ -153,8 +158,22 @@ def test_old_blocks_are_deleted_though_nobody_asks_or_writes(host):
 def files_with(process, marker):
     """The files of a host that contain `marker`."""
 
+    def has_marker(place):
+        try:
+            return place.is_file() and marker.encode() in place.read_bytes()
+        except FileNotFoundError:  # it was deleted since it was listed
+            return False
+
     places = [place for root in (process.data_dir, process.workspace) if root.is_dir() for place in root.rglob("*")]
-    return [place for place in places if place.is_file() and marker.encode() in place.read_bytes()]
+    return [place for place in places if has_marker(place)]
+
+
+def is_erased(host, link):
+    return all(all(members.values()) for _, _, members in host.get(link + "/chain/purges"))
+
+
+def rows_of(host, link):
+    return host.get(link)["/state/collection/table"][1]
 
 
 def test_purge(spawn):
@@ -178,7 +197,7 @@ def test_purge(spawn):
     same(host.get(link)["/state/collection/table"][1], bobs)
     same(host.get(link + "/chain/at", last)["/state/collection/table"][1], bobs)
     same(host.get(link + "/chain/verify"), True)
-    poll(lambda: all(all(members.values()) for _, _, members in host.get(link + "/chain/purges")), "not erased")
+    poll(lambda: is_erased(host, link), "not erased")
     assert files_with(process, markers["ann"]) == []
 
     process.stop()
@@ -186,6 +205,112 @@ def test_purge(spawn):
     same(host.get(link)["/state/collection/table"][1], bobs)
     same(host.get(link + "/chain/verify"), True)
     assert files_with(process, markers["ann"]) == []
+
+
+def test_purge_of_a_user_of_a_token(spawn):
+    """What was written with a token is its oldest actor's until another writes it; without a token, nobody's."""
+
+    process = spawn()
+    host = process.client()
+    version = service(host, {
+        "t": chain("compliant", USERS, {"owner": "token"}),
+        "n": chain("compliant", 0, {"owner": "token"}),
+        "set": {O + "post": [["_return", {"$self/n": [None, {"$n": []}]}]]},
+    })
+    actor = Actor.of_host(process)
+    ann, bob = ([f"/user/{name}", actor.id] for name in ("ann", "bob"))
+    tokens = {name: actor.token(f"/user/{name}") for name in ("ann", "bob")}
+    # a service that acts for Ann: what it writes is hers
+    tokens["service"] = actor.token("/service/x", life=30, inherit=tokens["ann"])
+
+    def send(method, path, token=None, body=None, **query):
+        query = {name: json.dumps(value) for name, value in query.items()}
+        headers = bearer(tokens.get(token))
+        body = None if body is None else json.dumps(body)
+        return requests.request(method, process.url + version + path, params=query, data=body, headers=headers,
+                                timeout=DEADLINE)
+
+    def ok(*args, **kwargs):
+        reply = send(*args, **kwargs)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    marker = "d41f0b6a97c84e25b3e8125c7fa06b9d"
+    for key, token, text in [(1, "ann", marker), (2, "bob", "b"), (3, None, "c"), (4, "service", marker + "4"),
+                             (5, "ann", marker + "5"), (5, "bob", "e"), (6, "bob", "f"), (6, "ann", marker + "6")]:
+        ok("PUT", "/t", token, ["", text], key=[key])
+    ok("PUT", "/n", "ann", 5)
+    ok("POST", "/set", "bob", {"n": 6})
+    # four puts, and that one of these rows went to Bob
+    same(ok("GET", "/t/chain/owner", key=ann), {"records": 5, "rows": 3})
+    same(ok("GET", "/t/chain/owner", key=bob), {"records": 4, "rows": 2})
+    same(ok("GET", "/n/chain/owner", key=ann), {"records": 2, "rows": 0})
+    for owner in ("ann", "/user/ann", ["/user/ann"], ["/user/ann", None], None):
+        error_of(send("POST", "/t/chain/purge", body={"owner": owner}), 400, "bad_request")
+
+    same(ok("POST", "/t/chain/purge", body={"owner": ["/user/cid", actor.id]})["purged"], 0)
+    same(ok("POST", "/t/chain/purge", body={"owner": ann})["purged"], 5)
+    same(ok("GET", "/t/chain/owner", key=ann), {"records": 0, "rows": 0})
+    same(ok("GET", "/t/chain/owner", key=bob), {"records": 4, "rows": 2})
+    same(rows_of(host, version + "/t"), [[2, "", "b"], [3, "", "c"], [5, "", "e"]])
+    same(ok("POST", "/n/chain/purge", body={"owner": ann})["purged"], 2)
+    same(ok("GET", "/n"), 6)
+    same(ok("POST", "/n/chain/purge", body={"owner": bob})["purged"], 1)
+    same(ok("GET", "/n"), None)
+    for name in ("/t", "/n"):
+        same(ok("GET", name + "/chain/verify"), True)
+        poll(lambda: is_erased(host, version + name), "not erased")
+    assert files_with(process, marker) == []
+
+
+WRITERS, WRITES = 8, 150
+
+
+class Writer(threading.Thread):
+    """Puts rows of its own, one after the other. `refused` has what was not accepted."""
+
+    def __init__(self, url, number):
+        super().__init__(daemon=True)
+        self.url, self.number = url, number
+        self.done = 0
+        self.refused = []
+
+    def run(self):
+        for n in range(WRITES):
+            key = json.dumps([1000 * (self.number + 1) + n])
+            row = json.dumps([f"user{self.number}", f"text {n}"])
+            reply = requests.put(self.url, params={"key": key}, data=row, timeout=DEADLINE)
+            if reply.status_code != 200:
+                self.refused.append(reply.text)
+                return
+            self.done += 1
+
+
+def test_a_purge_while_others_write(spawn):
+    """It conflicts with nobody, and nobody with it."""
+
+    process = spawn()
+    host = process.client()
+    link = service(host, {"t": chain("compliant", USERS, {"owner": "user"})}) + "/t"
+    for n in range(20):
+        host.put(link, [n], ["ann", f"text {n}"])
+    conflicts = metric(process.url, "store_conflicts_total")
+    writers = [Writer(process.url + link, number) for number in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    poll(lambda: all(writer.done for writer in writers), "nobody writes")
+    same(host.post(link + "/chain/purge", {"owner": "ann"})["purged"], 20)
+    while any(writer.is_alive() for writer in writers):
+        host.put(link, [0], ["ann", "again"])
+        same(host.post(link + "/chain/purge", {"owner": "ann"})["purged"], 1)
+    for writer in writers:
+        writer.join(DEADLINE)
+        assert writer.refused == [] and writer.done == WRITES
+    assert metric(process.url, "store_conflicts_total") == conflicts
+    same(host.get(link + "/count"), WRITERS * WRITES)
+    same(host.get(link + "/chain/owner", "user0"), {"records": WRITES, "rows": WRITES})
+    same(host.get(link + "/chain/verify"), True)
+    poll(lambda: is_erased(host, link), "not erased")
 
 
 # --- reduce -----------------------------------------------------------------------------------------------------

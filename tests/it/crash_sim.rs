@@ -7,6 +7,7 @@
 
 pub mod machine;
 mod model;
+mod purge;
 
 use std::sync::Arc;
 

@@ -71,7 +71,7 @@ impl Local {
 
     fn txn(&self) -> Txn {
         let deadline = Instant::now() + self.kernel.limits().request_ttl;
-        Txn { id: self.mint.mint(&*self.clock), deadline, token: None, access: None, watch: None }
+        Txn { id: self.mint.mint(&*self.clock), deadline, token: None, actor: None, access: None, watch: None }
     }
 
     /// Begins to do what chains had not finished when the store was closed.

@@ -228,6 +228,11 @@ impl OpenBlocks {
     pub(super) fn upkeep(&self) -> &Arc<Upkeep> {
         &self.upkeep
     }
+
+    /// Completes when a chain may be used: see [`Session::unerased`](super::Session::unerased).
+    pub(crate) async fn erased(&self, subject: &str) {
+        self.upkeep.unerased().wait(subject).await;
+    }
 }
 
 /// Blocks of a chain that were opened before this time are closed, though they are not full.

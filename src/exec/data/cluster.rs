@@ -228,6 +228,7 @@ impl Worker<'_> {
     /// The table of what a chain records.
     async fn subject(&self, definition: &Definition, name: &Id, chain: &Arc<ChainDef>) -> Result<Arc<Table>> {
         let path = definition.subject_path(name);
+        self.session.check_erased(&path)?;
         let table = self.txn().table(&path).await?;
         let table = table.ok_or_else(|| Error::internal(format!("what {path} records is lost")))?;
         self.session.track(&table, chain);

@@ -3,9 +3,10 @@
 //! [`call`](mod@call) turns a call into an action, with the help of [`crate::compiler::collection`], and performs it in
 //! the transaction of the request; [`cluster`] finds what is at the paths of libraries, services and classes, and
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them and
-//! [`reductions`] for when, and [`upkeep`] for what they do after a commit; [`trust`] is what services let each other do;
-//! [`read`] finds the rows of views, and [`reader`] the items of streams; [`contents`] is what is sent as it is read, of
-//! which [`batches`] are the rows. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
+//! [`reductions`] for when, and [`upkeep`] for what they do after a commit, which some wait for after a restart
+//! ([`unerased`]); [`trust`] is what services let each other do; [`read`] finds the rows of views, and [`reader`] the
+//! items of streams; [`contents`] is what is sent as it is read, of which [`batches`] are the rows, and [`tensor`]
+//! computes and writes tensors. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
 mod call;
@@ -19,6 +20,7 @@ mod reduce;
 mod reductions;
 mod tensor;
 mod trust;
+mod unerased;
 mod upkeep;
 mod write;
 
@@ -76,7 +78,7 @@ pub(super) enum DataCall {
 pub struct Session {
     txn: Arc<Transaction>,
     store: Arc<Store>,
-    /// The user who made the request, if that is known.
+    /// Whose the request is, if that is known.
     actor: Option<State>,
     engine: Engine,
     plans: Arc<Plans>,
@@ -89,6 +91,8 @@ pub struct Session {
     watch: Option<Arc<dyn Watch>>,
     /// What is to be done once the transaction is committed.
     jobs: Mutex<Vec<Job>>,
+    /// The chain that the transaction would have used and may not yet, if there is one.
+    unerased: Mutex<Option<Arc<str>>>,
     /// Nodes that the graph of an op may have which is installed.
     nodes_max: usize,
     /// Whether another host was called.
@@ -117,7 +121,7 @@ impl Session {
         Arc::new(Self {
             txn: Arc::new(Transaction::new(Arc::clone(store), txn.id, limits.request_bytes)),
             store: Arc::clone(store),
-            actor: None,
+            actor: txn.actor.clone(),
             engine: engine.clone(),
             plans: Arc::clone(plans),
             devices: Arc::clone(devices),
@@ -126,6 +130,7 @@ impl Session {
             access: txn.access.clone(),
             watch: txn.watch.clone(),
             jobs: Mutex::default(),
+            unerased: Mutex::default(),
             nodes_max: limits.graph_nodes,
             was_told: AtomicBool::new(false),
             commits: AtomicBool::new(false),
@@ -188,24 +193,51 @@ impl Session {
         Ok(())
     }
 
-    /// Looks at all chains when the host starts: logs which of them have a history that is broken, and begins to do what
-    /// they had not finished when it stopped.
+    /// Begins to do what chains had not finished when the host stopped. From then on, those from which something was
+    /// purged cannot be used before files are rid of it.
     ///
     /// # Errors
     /// `Internal` if what is installed cannot be read.
     pub async fn resume(&self) -> Result<()> {
         let (mut chains, mut jobs) = (Chains::all(&self.txn), Vec::new());
         while let Some(Placed { path, chain }) = chains.next().await? {
+            if upkeep::deletes(&chain)
+                && let Some(subject) = self.txn.table(&path).await?
+            {
+                jobs.push(Job::new(&self.txn, &subject, &chain));
+            }
+        }
+        self.open_blocks.upkeep().resume(&self.store, jobs).await
+    }
+
+    /// Looks at all chains, and logs which of them have a history that is broken.
+    ///
+    /// # Errors
+    /// `Internal` if what is installed cannot be read.
+    pub async fn check_histories(&self) -> Result<()> {
+        let mut chains = Chains::all(&self.txn);
+        while let Some(Placed { path, chain }) = chains.next().await? {
             let Some(subject) = self.txn.table(&path).await?.filter(|_| chain.kind.has_records()) else { continue };
             if let Err(error) = Box::pin(self.blocks(&chain, &subject)).await {
                 error!(chain = %path, %error, "the history of a chain is broken");
             }
-            if upkeep::deletes(&chain) {
-                jobs.push(Job::new(&self.txn, &subject, &chain));
-            }
         }
-        self.open_blocks.upkeep().start(&self.store, jobs);
         Ok(())
+    }
+
+    /// Checks that the table at a path may be used: see [`Session::unerased`].
+    ///
+    /// # Errors
+    /// `Unavailable` if what was purged from it before the host stopped is not erased yet.
+    pub(super) fn check_erased(&self, path: &str) -> Result<()> {
+        self.open_blocks.upkeep().unerased().check(path).inspect_err(|_| {
+            *self.unerased.lock() = Some(record::subject_of(path).into());
+        })
+    }
+
+    /// The path of what a chain records that the transaction would have used and may not yet, if there is one.
+    pub(super) fn unerased(&self) -> Option<Arc<str>> {
+        self.unerased.lock().clone()
     }
 
     /// Has something done for a chain once the transaction is committed.

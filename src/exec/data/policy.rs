@@ -8,8 +8,8 @@ use super::chain::{ordinal, refused, txn_id};
 use super::reduce::levels;
 use super::upkeep::Job;
 use crate::chain::block::Blocks;
-use crate::chain::compliant::{Owners, Purge};
-use crate::chain::policy::{Backup, Owner};
+use crate::chain::owners::{Owners, Purge};
+use crate::chain::policy::Backup;
 use crate::chain::{ChainDef, Kind};
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
@@ -36,12 +36,7 @@ impl Worker<'_> {
                 let before = parameter(names, args, "before")?.map(txn_id).transpose()?;
                 self.compact((chain, subject), backup, before).await?
             }
-            (Kind::Compliant(compliant), "purge", Shape::Post(names), args) => {
-                if compliant.owner == Owner::Token {
-                    let message =
-                        "this host does not note yet whose token a write came with, and so cannot purge anybody";
-                    return Err(Error::not_implemented(message));
-                }
+            (Kind::Compliant(_), "purge", Shape::Post(names), args) => {
                 let missing = || Error::bad_request("expected the parameter owner: the id of a user");
                 let owner = parameter(names, args, "owner")?.ok_or_else(missing)?;
                 self.purge((chain, subject), owner).await?
@@ -81,7 +76,7 @@ impl Worker<'_> {
         let blocks = Blocks::open(self.txn(), chain, subject).await?;
         let owners = owners(&blocks).await?;
         let owner = owners.named(owner)?;
-        let held = owners.purge(&owner).await?;
+        let held = owners.purge(&owner, self.session.actor.as_ref()).await?;
         self.session.chains.purge(subject, owner);
         self.session.upkeep_after(Job::new(self.txn(), subject, chain));
         map([("purged", held.records.into()), ("txn", self.txn().id().to_string().into())])

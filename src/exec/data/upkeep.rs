@@ -2,7 +2,8 @@
 //!
 //! Nobody waits for that. It takes longer than a request may, because files cannot be deleted while anybody reads them,
 //! which the very request does that asked for it. What fails, as others write meanwhile, is tried again; the chain notes what
-//! is not done ([`Erasure`]), so that it is also tried when the host starts (`Session::resume`).
+//! is not done ([`Erasure`]), so that it is also tried when the host starts (`Session::resume`). Only then, whoever uses a
+//! chain from which something was purged waits until it is erased ([`Unerased`]).
 //!
 //! A chain that an op reduces is only noted as due ([`Reductions`]): the op is run elsewhere.
 
@@ -16,18 +17,21 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::reductions::Reductions;
+use super::unerased::Unerased;
 use crate::chain::block::Blocks;
 use crate::chain::erasure::Erasure;
-use crate::chain::{ChainDef, Kind};
+use crate::chain::{ChainDef, Kind, compliant};
 use crate::env::Clock;
 use crate::error::{Kind as ErrorKind, Result};
 use crate::storage::{Store, Transaction};
 use crate::value::Table;
 
-/// Times that a job is tried.
+/// Times that a job is tried, unless somebody may wait for it.
 const ATTEMPTS_MAX: u32 = 12;
-/// How long a job waits after it has failed for the first time; each time twice as long.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long a job waits after it has failed for the first time, each time twice as long, and how long at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(60));
+/// The same while somebody may wait for it.
+const PAUSE_MAX_AWAITED: Duration = Duration::from_secs(1);
 /// How long a chain that deletes what is old is left alone, at least and at most.
 const IDLE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3600));
 
@@ -50,6 +54,8 @@ pub(super) struct Upkeep {
     /// The chains that are looked at again later.
     armed: Mutex<HashSet<Arc<str>>>,
     reductions: Reductions,
+    /// The chains that may not be used before their jobs are done.
+    unerased: Unerased,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -60,6 +66,7 @@ impl Job {
     }
 
     async fn run(&self, store: &Store, now: u64) -> Result<()> {
+        self.complete().await?;
         // Whatever comes of that, what was deleted before is to be erased.
         let compacted = self.compact(now).await;
         if let Some(erasure) = self.pending().await? {
@@ -87,6 +94,31 @@ impl Job {
         Ok(self.txn.successor().table(&self.subject.name).await?.as_ref() == Some(&self.subject))
     }
 
+    /// Makes what the chain lacks because an earlier release made it.
+    async fn complete(&self) -> Result<()> {
+        let Kind::Compliant(policy) = &self.chain.kind else { return Ok(()) };
+        if self.is_complete().await? || !self.is_installed().await? {
+            return Ok(());
+        }
+        let txn = self.txn.successor();
+        compliant::complete(&txn, &self.subject, policy).await?;
+        txn.commit().await.map(|_| ())
+    }
+
+    /// Whether the chain lacks nothing.
+    async fn is_complete(&self) -> Result<bool> {
+        match &self.chain.kind {
+            Kind::Compliant(policy) => compliant::is_complete(&self.txn.successor(), &self.subject, policy).await,
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether nobody may use the chain before this is done.
+    async fn is_awaited(&self) -> Result<bool> {
+        let deletes_users = matches!(self.chain.kind, Kind::Compliant(_));
+        Ok(deletes_users && (self.pending().await?.is_some() || !self.is_complete().await?))
+    }
+
     /// Deletes the blocks that are old.
     async fn compact(&self, now: u64) -> Result<()> {
         let Kind::Backup(backup) = &self.chain.kind else { return Ok(()) };
@@ -110,6 +142,7 @@ impl Upkeep {
             waiting: Mutex::default(),
             armed: Mutex::default(),
             reductions: Reductions::default(),
+            unerased: Unerased::new(),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -117,6 +150,31 @@ impl Upkeep {
     /// The chains that an op is to reduce.
     pub fn reductions(&self) -> &Reductions {
         &self.reductions
+    }
+
+    /// The chains that may not be used yet.
+    pub fn unerased(&self) -> &Unerased {
+        &self.unerased
+    }
+
+    /// Begins to do what was left undone when the host stopped. When this returns, nobody can use a chain before it is
+    /// rid of what was purged.
+    ///
+    /// # Errors
+    /// As [`Erasure::pending`].
+    pub async fn resume(self: &Arc<Self>, store: &Arc<Store>, jobs: Vec<Job>) -> Result<()> {
+        let (mut first, mut others) = (Vec::new(), Vec::new());
+        for job in jobs {
+            if job.is_awaited().await? {
+                self.unerased.add(&job.subject.name);
+                first.push(job);
+            } else {
+                others.push(job);
+            }
+        }
+        self.start(store, first);
+        self.start(store, others);
+        Ok(())
     }
 
     /// Begins to do jobs. Of a chain that has one waiting, another one would do the same.
@@ -133,23 +191,27 @@ impl Upkeep {
     }
 
     async fn perform(&self, job: &Job, store: &Store) {
-        let mut pause = PAUSE;
-        for attempt in 1..=ATTEMPTS_MAX {
+        let (mut pause, name) = (PAUSE.0, &*job.subject.name);
+        for attempt in 1u32.. {
             let turn = self.turn.lock().await;
             // What is deleted from here on may not be seen by this job, and needs another.
-            self.waiting.lock().remove(&job.subject.name);
+            self.waiting.lock().remove(name);
             let outcome = job.run(store, self.clock.unix_nanos()).await;
             // Others have their turns while this one waits.
             drop(turn);
             match outcome {
-                Ok(()) => return,
-                Err(error) if attempt == ATTEMPTS_MAX || error.kind() == ErrorKind::NotFound => {
-                    return warn!(chain = %job.subject.name, %error, "cannot erase what was deleted");
+                Ok(()) => return self.unerased.remove(name),
+                Err(error) if attempt >= ATTEMPTS_MAX || error.kind() == ErrorKind::NotFound => {
+                    warn!(chain = name, %error, attempt, "cannot erase what was deleted");
+                    if !self.unerased.has(name) {
+                        return;
+                    }
                 }
-                Err(error) => debug!(chain = %job.subject.name, %error, attempt, "erases later what was deleted"),
+                Err(error) => debug!(chain = name, %error, attempt, "erases later what was deleted"),
             }
             sleep(pause).await;
-            pause *= 2;
+            let longest = if self.unerased.has(name) { PAUSE_MAX_AWAITED } else { PAUSE.1 };
+            pause = (pause * 2).min(longest);
         }
     }
 

@@ -25,6 +25,7 @@ impl Session {
 
     async fn will_write_subject(&self, table: &Arc<Table>) -> Result<()> {
         check_writable(table)?;
+        self.check_erased(&table.name)?;
         let chain = self.chain_of(&table.name).await?;
         if let Subject::Value(_) = chain.subject {
             return Err(Error::method_not_allowed(format!(
@@ -44,6 +45,7 @@ impl Session {
         if sql::owns(&table.name) || record::is_path(&table.name) {
             return Err(unrecorded(&table.name));
         }
+        self.check_erased(&table.name)?;
         let chain = self.chain_of(&table.name).await?;
         Box::pin(self.past(&chain, table, txn)).await
     }

@@ -102,6 +102,7 @@ impl Plans {
         let (key, txn) = (key_of(text, params), session.txn());
         let Some(kept) = self.plans.lock().get(&key).cloned() else { return Ok(None) };
         for (table, rows) in &kept.tables {
+            session.check_erased(&table.name)?;
             let now = txn.table(&table.name).await?;
             if now.as_ref() != Some(table) || !kept.template.suits(*rows, || rows_of(txn, table)) {
                 self.plans.lock().pop(&key);
@@ -242,7 +243,7 @@ pub(super) async fn plan(session: &Arc<Session>, mut statement: Statement, param
         !is_function && !asks_what_there_is(name) && name.schema() != Some(PAST)
     };
     for name in references.iter().filter(is_table) {
-        find(session.txn(), name).await?;
+        session.check_erased(&find(session.txn(), name).await?.name)?;
     }
     let plan = match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,

@@ -13,7 +13,7 @@ use super::verify::{Verified, verify};
 use crate::env::Clock;
 use crate::error::Result;
 use crate::txn::{Access, Txn};
-use crate::value::Link;
+use crate::value::{Link, State};
 
 /// Decides what requests may do.
 pub struct Auth {
@@ -100,6 +100,15 @@ impl Permit {
         !self.policy.is_secured()
     }
 
+    /// Whose the request is: the user that the oldest token names, if there is one.
+    ///
+    /// # Errors
+    /// As [`Signer::user`](super::issuer::Signer::user).
+    pub fn user(&self) -> Result<Option<State>> {
+        let oldest = self.verified.as_ref().and_then(|verified| verified.grants().last());
+        oldest.map(|grant| grant.signer.user()).transpose()
+    }
+
     /// The roles in the transaction that the token gives.
     pub fn roles(&self) -> &Roles {
         &self.roles
@@ -120,6 +129,7 @@ mod tests {
     use crate::error::Kind;
     use crate::server::auth::access::Operation;
     use crate::server::auth::claim::{Claim, Mode};
+    use crate::server::auth::issuer::Signer;
     use crate::server::auth::owner::owner;
     use crate::server::auth::sample::{KnownKeys, NOW, actor, chain, draft, txn};
     use crate::txn::{Scope, Trust};
@@ -164,6 +174,19 @@ mod tests {
         let call = |verb| access.check(verb, other.path(), None).map_err(|error| error.kind());
         assert_eq!(call(Verb::Get), Ok(()));
         assert_eq!(call(Verb::Put), Err(Kind::Forbidden));
+    }
+
+    #[test]
+    fn a_request_is_that_of_the_oldest_token() {
+        let auth = auth(None);
+        assert_eq!(admit(&auth, None, Verb::Get, "/state", false).unwrap().user(), Ok(None));
+        let ann = Signer { issuer: "/user/ann".parse().unwrap(), actor: actor(1).id() };
+        let own = chain(&[("/user/ann", &[])]);
+        let passed_on = chain(&[("http://localhost/user/ann", &[]), ("/service/a", &[])]);
+        for token in [own, passed_on] {
+            let permit = admit(&auth, Some(&token), Verb::Get, "/state", false).unwrap();
+            assert_eq!(permit.user(), Ok(Some(ann.user().unwrap())));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Issuers of tokens, and who signs for them.
 
+use crate::chain::compliant;
+use crate::error::Result;
 use crate::value::{Authority, Link, State};
 
 /// The port of a URL that names none.
@@ -12,6 +14,16 @@ pub struct Signer {
     pub issuer: Link,
     /// One of those who may sign for it, by a value: often the public key itself.
     pub actor: State,
+}
+
+impl Signer {
+    /// The user who signs, as chains name whose data they have.
+    ///
+    /// # Errors
+    /// `BadRequest` if the name is too large for a state.
+    pub fn user(&self) -> Result<State> {
+        compliant::user(&self.issuer, &self.actor)
+    }
 }
 
 /// Whether two addresses are written for the same host.

@@ -43,6 +43,7 @@ pub(super) fn txn() -> Txn {
         id: TxnId { timestamp: 5, nonce: 6 },
         deadline: Instant::now() + Duration::from_secs(60),
         token: None,
+        actor: None,
         access: None,
         watch: None,
     }

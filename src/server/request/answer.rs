@@ -59,8 +59,8 @@ async fn admit(host: &Host, head: &Head) -> Result<Txn> {
     let asked = Asked { operation, path: link.path(), mode: Mode::DEFAULT, txn: &head.txn, names_txn };
     let permit = timeout_at(head.txn.deadline.into(), host.auth.identify(head.token.as_ref(), &asked)).await;
     let permit = permit.unwrap_or_else(|_| Err(timed_out("while verifying the token")))?;
-    let checked = permit.check(&asked);
-    let txn = Txn { access: Some(permit.access(&host.auth, &head.txn)), ..head.txn.clone() };
+    let (checked, actor) = (permit.check(&asked), permit.user()?);
+    let txn = Txn { actor, access: Some(permit.access(&host.auth, &head.txn)), ..head.txn.clone() };
     match (checked, &head.target) {
         (Ok(()), _) => Ok(txn),
         // A service may trust whoever has granted the sender something.
@@ -104,7 +104,7 @@ struct Admitted<'a> {
     headers: &'a HeaderMap,
     /// That of the reply, if it is a document.
     encoding: Encoding,
-    /// With what may be called.
+    /// With whose it is, and what may be called.
     txn: Txn,
     body: Bytes,
 }

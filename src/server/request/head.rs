@@ -60,7 +60,8 @@ impl Head {
         let forwarded = token.as_ref().map(|token| Arc::clone(token.text()));
         call.of_txn(id);
         let watch = Some(Arc::clone(call) as Arc<dyn Watch>);
-        let txn = Txn { id, deadline: started + host.limits.request_ttl, token: forwarded, access: None, watch };
+        let deadline = started + host.limits.request_ttl;
+        let txn = Txn { id, deadline, token: forwarded, actor: None, access: None, watch };
         let page = page::Asked::of(parts, verb, &target, &query);
         let form = Form::wanted(&parts.headers).filter(|_| matches!(verb, Verb::Get | Verb::Post));
         let head = Self { verb, target, query, token, txn, page, form };

@@ -31,16 +31,20 @@ pub use super::range::{KeyRange, range, successor};
 pub(super) const ABSENT: u8 = 0;
 pub(super) const PRESENT: u8 = 1;
 
-/// The first cell of the key of a row whose commit has no number yet: see [`stamp`].
+/// What stands in the key of a row whose commit has no number yet: see [`stamp`].
 pub const UNSTAMPED: u64 = u64::MAX;
 
-/// Puts the number of a commit in place of the first cell of a key, if that is [`UNSTAMPED`]. The cell must be one of a
-/// column of U64 that is not nullable.
+/// The bytes of the last two cells of a key that is stamped: a commit and a position.
+const STAMP_BYTES: usize = 2 * size_of::<u64>();
+
+/// Puts the number of a commit in place of the last cell but one of a key, if that is [`UNSTAMPED`]. The last two cells
+/// must be of columns of U64 that are not nullable.
 pub fn stamp(key: &mut Arc<[u8]>, number: u64) {
-    let is_unstamped = key.first_chunk() == Some(&UNSTAMPED.to_be_bytes());
+    let Some(at) = key.len().checked_sub(STAMP_BYTES) else { return };
+    let is_unstamped = key[at..].first_chunk() == Some(&UNSTAMPED.to_be_bytes());
     // Whoever else has the key keeps it as it was.
-    if is_unstamped && let Some(first) = Arc::make_mut(key).first_chunk_mut() {
-        *first = number.to_be_bytes();
+    if is_unstamped && let Some(commit) = Arc::make_mut(key)[at..].first_chunk_mut() {
+        *commit = number.to_be_bytes();
     }
 }
 
@@ -308,19 +312,24 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_takes_the_place_of_the_first_cell() {
+    fn a_stamp_takes_the_place_of_the_last_cell_but_one() {
         let number = column("n", ColumnType::Number(NumberClass::U64));
-        let columns = [number.clone(), number, column("c", ColumnType::String)];
-        let key = |commit: u64| -> Arc<[u8]> {
-            encode_key(&columns, &[commit.into(), 7u64.into(), string("x")]).unwrap().into()
+        let columns = [nullable("c", ColumnType::String), number.clone(), number];
+        let key = |first: State, commit: u64| -> Arc<[u8]> {
+            encode_key(&columns, &[first, commit.into(), 7u64.into()]).unwrap().into()
         };
-        let (mut stamped, kept) = (key(UNSTAMPED), key(5));
-        let before = Arc::clone(&stamped);
-        stamp(&mut stamped, 5);
-        assert_eq!((&stamped, &before), (&kept, &key(UNSTAMPED)));
-        // What has a number keeps it.
-        stamp(&mut stamped, 6);
-        assert_eq!(stamped, kept);
+        for first in [State::NONE, string("x")] {
+            let (mut stamped, kept) = (key(first.clone(), UNSTAMPED), key(first.clone(), 5));
+            let before = Arc::clone(&stamped);
+            stamp(&mut stamped, 5);
+            assert_eq!((&stamped, &before), (&kept, &key(first, UNSTAMPED)));
+            // What has a number keeps it.
+            stamp(&mut stamped, 6);
+            assert_eq!(stamped, kept);
+        }
+        let mut short: Arc<[u8]> = UNSTAMPED.to_be_bytes().as_slice().into();
+        stamp(&mut short, 5);
+        assert_eq!(*short, UNSTAMPED.to_be_bytes());
     }
 
     #[test]

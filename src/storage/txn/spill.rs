@@ -55,7 +55,8 @@ impl Core {
 
     /// The error of a table to which rows were appended, so that they must stay in memory, and cannot.
     pub(super) fn no_room(&self, work: &Work, tree: TreeId) -> Error {
-        let name = work.used.get(&tree).map(|access| Arc::clone(&access.table.name)).unwrap_or_default();
+        let access = work.used.values().find(|access| access.trees().any(|(id, _)| id == tree));
+        let name = access.map(|access| Arc::clone(&access.table.name)).unwrap_or_default();
         let bytes = self.write_bytes_max();
         let message = format!("rows were appended to {name}, so all that is written there must fit in {bytes} bytes");
         Error::too_large(message)

@@ -122,11 +122,20 @@ fn transaction(name: &str) -> Param {
     Param { example: json!(TXN_EXAMPLE), ..Param::of_class(name, Some(Class::String)) }
 }
 
-/// A user, as the subject of a chain names it.
+/// A user, as a chain names it: by a cell of the subject, or by the issuer and the actor of a token.
 fn owner(chain: &ChainDef, compliant: &Compliant) -> Param {
     let column = match (&chain.subject, &compliant.owner) {
+        (_, Owner::Token) => {
+            let cells = json!([{"type": "string"}, {}]);
+            return Param {
+                name: "owner".into(),
+                class: "[issuer, actor]".into(),
+                schema: json!({"type": "array", "minItems": 2, "maxItems": 2, "prefixItems": cells}),
+                example: json!(["/user/a", "a"]),
+            };
+        }
         (Subject::Collection(schema), Owner::Column(name)) => schema.columns.iter().find(|column| column.name == *name),
-        _ => None,
+        (Subject::Value(_), Owner::Column(_)) => None,
     };
     Param::of_class("owner", Some(column.map_or(Class::String, |column| column.class)))
 }
@@ -264,8 +273,8 @@ mod tests {
         check_own(
             Kind::Compliant(Compliant { owner: Owner::Token, purge_subject: true }),
             &[
-                "curl -G http://h/x/chain/owner --data-urlencode 'key=\"a\"'",
-                "curl http://h/x/chain/purge -d '{\"owner\":\"a\"}'",
+                "curl -G http://h/x/chain/owner --data-urlencode 'key=[\"/user/a\",\"a\"]'",
+                "curl http://h/x/chain/purge -d '{\"owner\":[\"/user/a\",\"a\"]}'",
                 "curl http://h/x/chain/purges",
             ],
         );

@@ -31,6 +31,11 @@ fn what(what: &str) -> Vec<State> {
     vec![what.into()]
 }
 
+/// The same with an index.
+fn indexed(columns: Vec<usize>, unique: bool) -> Schema {
+    Schema { indexes: vec![Index { name: "by_what".into(), columns, unique }], ..history() }
+}
+
 /// A database with the tables `/history` and `/t`.
 async fn with_history() -> (Db, Arc<Table>, Arc<Table>) {
     let (db, other) = Db::with_table().await;
@@ -126,6 +131,43 @@ async fn who_has_read_the_end_conflicts_with_what_is_appended() {
     assert_eq!(db.rows(&table).await, [row(seq, 0, "a"), row(next, 0, "c")]);
 }
 
+/// The rows that an index has for a text.
+async fn found(txn: &Transaction, table: &Arc<Table>, text: &str) -> Vec<Vec<State>> {
+    let range = KeyRange::prefix(encode_key([&table.schema.columns[2]], &what(text)).unwrap());
+    read(txn, table, Scan { index: Some(0), range, ..scan_of(&[0, 1, 2], None) }).await.unwrap()
+}
+
+#[tokio::test]
+async fn entries_of_indexes_have_the_numbers_of_their_rows() {
+    let db = Db::new().await;
+    let txn = db.begin();
+    let table = txn.create_table("/history", indexed(vec![2], false)).await.unwrap();
+    txn.commit().await.unwrap();
+    let (first, second) = (db.begin(), db.begin());
+    first.append(&table, &[what("a"), what("b"), what("a")]).await.unwrap();
+    assert_eq!(found(&first, &table, "a").await, [row(UNSTAMPED, 0, "a"), row(UNSTAMPED, 2, "a")]);
+    second.append(&table, &[what("a")]).await.unwrap();
+    let earlier = second.commit().await.unwrap().unwrap();
+    // It has read of the index what the other one has added to.
+    assert_eq!(first.commit().await.unwrap_err().kind(), Kind::Conflict);
+
+    let (writer, reader) = (db.begin(), db.begin());
+    assert_eq!(found(&reader, &table, "a").await, [row(earlier, 0, "a")]);
+    reader.put(&table, &row(earlier, 0, "c")).await.unwrap();
+    writer.append(&table, &[what("b"), what("c")]).await.unwrap();
+    let later = writer.commit().await.unwrap().unwrap();
+    // Nobody has added to what this one has read.
+    reader.commit().await.unwrap();
+    let expected = [row(earlier, 0, "c"), row(later, 1, "c")];
+    assert_eq!(found(&db.begin(), &table, "c").await, expected);
+    assert!(found(&db.begin(), &table, "a").await.is_empty());
+    drop((first, second, writer, reader, txn));
+    let db = db.reopen().await;
+    assert_eq!(found(&db.begin(), &table, "c").await, expected);
+    db.store.checkpoint().await.unwrap();
+    assert_eq!(found(&db.begin(), &table, "c").await, expected);
+}
+
 #[tokio::test]
 async fn rows_that_are_appended_stay_in_memory_or_are_refused() {
     let (db, table, other) = with_history().await;
@@ -187,23 +229,26 @@ async fn what_cannot_be_appended_is_refused() {
     assert_eq!((short.kind(), short.message()), (Kind::BadRequest, "expected a row of 1 cells, not 0"));
     assert!(all(&txn, &table).await.is_empty());
     let error = txn.append(&other, &[vec![]]).await.unwrap_err();
-    let expected = "the key of /t does not begin with two columns of U64, a commit and a position";
+    let expected = "the key of /t is not two columns of U64, a commit and a position";
     assert_eq!((error.kind(), error.message()), (Kind::BadRequest, expected));
     let mut maybe = history();
     maybe.columns[1] = nullable("position", NUMBER);
     let mut signed = history();
     signed.columns[0] = column("commit", INT);
-    let mut indexed = history();
-    indexed.indexes.push(Index { name: "by_what".into(), columns: vec![2], unique: false });
-    for (path, schema) in [("/maybe", maybe), ("/signed", signed), ("/indexed", indexed.clone())] {
+    let mut longer = history();
+    longer.key_len = 3;
+    let unique = indexed(vec![2], true);
+    let by_key = indexed(vec![2, 0], false);
+    let unfit = [("/maybe", maybe), ("/signed", signed), ("/longer", longer), ("/unique", unique), ("/by_key", by_key)];
+    for (path, schema) in unfit {
         let table = txn.create_table(path, schema).await.unwrap();
         assert_eq!(txn.append(&table, &[what("a")]).await.unwrap_err().kind(), Kind::BadRequest, "{path}");
     }
     let own = txn.create(other_schema());
     assert_eq!(txn.append(&own, &[]).await.unwrap_err().kind(), Kind::BadRequest);
-    // An index would have entries of rows that have no number yet.
+    // A new index would have entries of rows that have no number yet, in segments if there are many.
     txn.append(&table, &[what("a")]).await.unwrap();
-    let error = txn.alter_table("/history", indexed).await.unwrap_err();
+    let error = txn.alter_table("/history", indexed(vec![2], false)).await.unwrap_err();
     assert!(error.message().contains("cannot get an index"), "{error}");
     let mut wider = history();
     wider.columns.push(nullable("note", ColumnType::String));
