@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use tinychain::compiler::Program;
 use tinychain::env::SystemClock;
 use tinychain::exec::sql::Outcome;
-use tinychain::exec::{Engine, EngineConfig, Kernel, SqlReply};
+use tinychain::exec::{Devices, Engine, EngineConfig, Kernel, SqlReply};
 use tinychain::limits::Limits;
 use tinychain::storage::codec::cast_batch;
 use tinychain::storage::{DataDir, Loader, Mode, Store, StoreConfig, Transaction};
@@ -58,7 +58,14 @@ impl Inside {
         let engine = EngineConfig { memory_bytes: QUERY_BYTES, spill_dir, seals_spills, threads, is_apart: true };
         let engine = Engine::new(&engine).expect("the directory can be used");
         let limits = Limits { compute_time: TIME_MAX, request_ttl: TIME_MAX, ..Limits::default() };
-        let kernel = Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), Arc::clone(&store), engine);
+        let kernel = Kernel::new(
+            limits,
+            Arc::new(Nowhere),
+            Arc::new(SystemClock),
+            Arc::clone(&store),
+            engine,
+            Arc::new(Devices::cpu_only()),
+        );
         let by_rows = kernel.without_rules(&["vectorization".into()]);
         Self { store, kernel, by_rows, next: AtomicU64::new(1), runtime, _data: data }
     }

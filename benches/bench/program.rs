@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tinychain::compiler::Program;
 use tinychain::env::SystemClock;
 use tinychain::error::{Error, Result};
-use tinychain::exec::{Engine, EngineConfig, Gateway, Kernel, Prepared, RemoteArgs};
+use tinychain::exec::{Devices, Engine, EngineConfig, Gateway, Kernel, Prepared, RemoteArgs};
 use tinychain::limits::Limits;
 use tinychain::storage::{Store, StoreConfig};
 use tinychain::txn::{Txn, TxnId};
@@ -57,7 +57,14 @@ impl InProcess {
             EngineConfig { memory_bytes: 64 << 20, spill_dir: None, seals_spills: false, threads: 2, is_apart: false };
         let engine = Engine::new(&engine).expect("an engine");
         Self {
-            kernel: Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), store, engine),
+            kernel: Kernel::new(
+                limits,
+                Arc::new(Nowhere),
+                Arc::new(SystemClock),
+                store,
+                engine,
+                Arc::new(Devices::cpu_only()),
+            ),
             txn: Txn { id, deadline: Instant::now() + TIME_MAX, token: None, actor: None, access: None, watch: None },
         }
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::graph::{NodeId, Op, OpGraph, Target, Trail};
 use super::methods::{self, Params, Shape};
+use super::ml;
 use super::program::{Program, is_parameter};
 use super::tensor;
 use crate::error::{Error, Kind, Result};
@@ -452,7 +453,7 @@ fn local_target(link: &Link, shape: &Shape) -> Result<Target> {
     if link.root().is_some() {
         return Ok(Target::Data(link.to_local()));
     }
-    if COPIES.contains(&path.as_str()) {
+    if COPIES.contains(&path.as_str()) || ml::is_function(&path) {
         return match shape {
             Shape::Post(_) => Ok(Target::Data(link.clone())),
             shape => Err(not_allowed(link, shape.verb().http())),

@@ -4,7 +4,8 @@
 //!    their place;
 //! 2. [`Program`] is a request as steps; its literals are the parameters of its plan;
 //! 3. [`build`] makes the [`OpGraph`] of what the result may need, with the classes that are known;
-//! 4. [`methods`] says what every class can do, [`collection`] and [`tensor`] what calls of these mean.
+//! 4. [`methods`] says what every class can do, [`collection`] and [`tensor`] what calls of these mean,
+//!    and [`ml`] what those of networks that learn do.
 //!
 //! Everything here is pure: no I/O, no clock, the same input gives the same graph.
 
@@ -14,6 +15,7 @@ pub mod decode;
 pub mod display;
 pub mod graph;
 pub mod methods;
+pub mod ml;
 pub mod program;
 pub mod tensor;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::{Invocation, OpCall, invoke};
-use super::data::{DataCall, Session};
+use super::data::{DataCall, Notes, Session};
 use super::kernel::{Kernel, Prepared};
 use super::machine::Compile;
 use super::trace::Trace;
@@ -35,12 +35,12 @@ impl Kernel {
     /// With `analyze`, as [`Kernel::run`]; `Internal` if what is installed cannot be read.
     pub async fn explain(&self, txn: &Txn, prepared: &Prepared, analyze: bool) -> Result<Explanation> {
         let (Prepared { program, unit }, session) = (prepared, self.begin(txn));
-        let literals = program.literals();
+        let (literals, notes) = (program.literals(), Notes::default());
         let (result, trace) = match analyze {
             true => {
                 let trace = Some(Trace::default());
                 let (state, trace) = self.drive(txn, &session, Arc::clone(unit), literals.clone(), trace).await?;
-                (Some(self.read(txn, &session, state).await?), trace)
+                (Some(self.read(txn, &session, state, Some(&notes)).await?), trace)
             }
             false => (None, None),
         };
@@ -50,6 +50,7 @@ impl Kernel {
             Explainer { kernel: self, session: &session, trace, deadline, literals, parts: vec![], codes: vec![] };
         let code = Code { unit: Arc::clone(unit), home: None, objects: Objects::new() };
         explainer.add("request".into(), graph, code)?;
+        explainer.note_result(notes.into_inner());
         let mut at = 0;
         while at < explainer.parts.len() {
             let found = Box::pin(explainer.find(at)).await?;
@@ -105,6 +106,15 @@ impl Explainer<'_> {
         self.parts.push(Part { title, stages, plan: code.unit.plan.clone(), calls: BTreeMap::new(), analysis });
         self.codes.push(code);
         Ok(self.parts.len() - 1)
+    }
+
+    /// Adds how the result was read to what is known of the node that is the result of the request.
+    fn note_result(&mut self, mut notes: Vec<String>) {
+        if let Some(Part { plan, analysis: Some(analysis), .. }) = self.parts.first_mut()
+            && !notes.is_empty()
+        {
+            analysis.entry(plan.graph.root()).or_default().notes.append(&mut notes);
+        }
     }
 
     /// Shows an op that the part `at` leads to, unless it is shown already: so recursion ends.

@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 use super::cache::{Cache, Stats};
 use super::call::Invocation;
 use super::codegen;
-use super::data::{Contents, OpenBlocks, Session, SqlReply, reduce_link};
+use super::data::{Contents, Notes, OpenBlocks, Session, SqlReply, reduce_link};
 use super::gateway::Gateway;
 use super::machine::{Compile, Machine, Outcome, Outside};
 use super::relation::Engine;
@@ -120,6 +120,11 @@ impl Kernel {
     /// How well plans are reused.
     pub fn stats(&self) -> Stats {
         self.cache.stats()
+    }
+
+    /// What computes tensors.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// Compiles a program, or finds what was compiled for one of the same shape.
@@ -342,14 +347,21 @@ impl Kernel {
     async fn attempt(&self, txn: &Txn, prepared: &Prepared, session: &Arc<Session>) -> Result<State> {
         let Prepared { program, unit } = prepared;
         let (state, _) = self.drive(txn, session, Arc::clone(unit), program.literals(), None).await?;
-        self.read(txn, session, state).await
+        self.read(txn, session, state, None).await
     }
 
-    /// A result with the items of streams and the rows of collections in it.
-    pub(super) async fn read(&self, txn: &Txn, session: &Arc<Session>, state: State) -> Result<State> {
+    /// A result with the items of streams and the rows of collections in it. If `notes` are given, it is added to them how the
+    /// elements of tensors were computed.
+    pub(super) async fn read(
+        &self,
+        txn: &Txn,
+        session: &Arc<Session>,
+        state: State,
+        notes: Option<&Notes>,
+    ) -> Result<State> {
         let mut left = self.limits.reply_bytes as u64;
         let state = self.collected(txn, session, state, STREAMS_DEPTH_MAX, &mut left).await?;
-        session.read_all(state, self.limits.reply_bytes).await
+        session.read_all(state, self.limits.reply_bytes, notes).await
     }
 
     /// `state` with tuples in place of the streams in it, and in their items. They may take `left` bytes together.

@@ -10,7 +10,7 @@
 //! 6. [`kernel`] puts it together, and keeps compiled programs and ops in [`cache`]; [`explain`] shows plans and what they
 //!    cost.
 //!
-//! [`tensor`] computes what calls of tensors ask for, piece by piece.
+//! [`tensor`] computes what calls of tensors ask for, piece by piece, and [`ml`] trains networks.
 //!
 //! [`sql`] does without the machine: scripts of SQL run in the same transactions.
 //!
@@ -28,6 +28,7 @@ mod items;
 mod kernel;
 mod loops;
 mod machine;
+mod ml;
 mod object;
 mod reduce;
 pub mod relation;
@@ -45,4 +46,4 @@ pub use data::{Contents, Session, SqlReply, TensorReader};
 pub use gateway::{Gateway, RemoteArgs};
 pub use kernel::{Kernel, Prepared};
 pub use relation::{Engine, EngineConfig};
-pub use tensor::device::{DeviceChoice, Devices};
+pub use tensor::device::{DeviceChoice, DeviceStats, Devices, OpKey, Row, Status, Thresholds, Usage, Verdict};

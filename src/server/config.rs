@@ -14,7 +14,7 @@ use super::auth::command::administrator;
 use super::auth::owner::owner;
 use super::auth::{Owner, TokenArgs};
 use super::offline::{RebuildArgs, VerifyArgs};
-use crate::exec::EngineConfig;
+use crate::exec::{DeviceChoice, EngineConfig};
 use crate::limits::Limits;
 use crate::planner::Optimizer;
 use crate::storage::{DataDir, StoreConfig};
@@ -73,6 +73,11 @@ pub struct Config {
     /// TC_AT_REST_KEY, or no encryption]
     #[arg(long = "at_rest_key", value_name = "FILE")]
     pub at_rest_key: Option<PathBuf>,
+
+    /// What computes large tensors beside the CPU: auto (a GPU, if there is one), cpu (nothing), gpu, or software (a driver
+    /// that does without a GPU, for tests)
+    #[arg(long = "device", value_name = "DEVICE", default_value = "auto", value_parser = device)]
+    pub device: DeviceChoice,
 
     /// The directory for temporary data; created if it is missing
     #[arg(long = "workspace", value_name = "DIR", default_value = "/tmp/tc/tmp")]
@@ -285,6 +290,10 @@ impl fmt::Debug for SymmetricKey {
 
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    text.parse().map_err(|error: crate::error::Error| error.message().to_string())
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -15,7 +15,8 @@ pub(super) static PAGE: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(page()));
 
 const INTRODUCTION: &str = r##"<p>This host runs programs: you post one as JSON, and the host compiles it to a graph, runs
 what the result needs, and replies with the result. The same interface is described for tools in
-<a href="/openapi.json">/openapi.json</a>. Measurements are in <a href="/metrics">/metrics</a>. What is installed has
+<a href="/openapi.json">/openapi.json</a>. Measurements are in <a href="/metrics">/metrics</a>, and what computes tensors in
+<a href="/docs/devices">/docs/devices</a>. What is installed has
 pages of its own below <a href="/lib">/lib</a>, <a href="/service">/service</a> and <a href="/class">/class</a>.</p>
 
 <h2 id="first">First commands</h2>
@@ -27,6 +28,11 @@ pages of its own below <a href="/lib">/lib</a>, <a href="/service">/service</a> 
 ]}'</pre>
 <p>Read one value. The key is JSON, so a string is quoted:</p>
 <pre>curl -G http://127.0.0.1:8702/state/scalar/value/string --data-urlencode 'key="Hello"'</pre>
+<p>Results have other forms, by the header <code>accept</code>: rows and tensors are streamed as Arrow batches for
+<code>application/vnd.apache.arrow.stream</code>, and dense tensors as a file of NumPy for <code>application/x-npy</code>. A
+tensor in either form can be the body of a PUT, with that content type:</p>
+<pre>curl -so ones.npy -H 'accept: application/x-npy' -G http://127.0.0.1:8702/state/collection/tensor/dense/constant \
+  --data-urlencode 'key=[[2, 3], 1.0]'</pre>
 <p>See how a program would run, and what each part costs:</p>
 <pre>curl 'http://127.0.0.1:8702/explain?analyze=true' -d '{"op": [["x", 5], ["y", {"$x/add": [1]}]]}'</pre>
 <p>An error says what to do next by its status and kind, and where the error is:</p>

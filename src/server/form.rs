@@ -25,6 +25,11 @@ impl Form {
     /// All forms under all their names.
     const ALL: [Form; 3] = [Form::Arrow, Form::Npy(npy::NAMES[0]), Form::Npy(npy::NAMES[1])];
 
+    /// All media types.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(Self::name)
+    }
+
     /// The media type.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -32,7 +32,7 @@ use super::retry::Retry;
 use super::watch::Observer;
 use crate::env::{Clock, SystemClock, TxnClock};
 use crate::error::Error;
-use crate::exec::{Engine, Gateway, Kernel};
+use crate::exec::{Devices, Engine, Gateway, Kernel};
 use crate::limits::Limits;
 use crate::planner::Optimizer;
 use crate::storage::{DataDir, Store, StoreConfig, Workspace};
@@ -90,10 +90,11 @@ impl Host {
         let gateway = HttpGateway::new(listen, config.address, limits.reply_bytes, retry).sending_tokens(sent_tokens);
         let gateway: Arc<dyn Gateway> = Arc::new(gateway);
         let link = own_link(listen, config.address);
+        let devices = Devices::start(config.device, Arc::clone(&clock));
         Self {
             auth: Arc::new(auth(config, actor, &gateway, &clock, link.clone())),
             link,
-            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine)
+            kernel: Kernel::new(limits.clone(), gateway, Arc::clone(&clock), Arc::clone(&store), engine, devices)
                 .with_optimizer(Optimizer::without(&config.without_rules)),
             store,
             mint: TxnClock::new(rand::random()),

@@ -13,11 +13,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::device_metrics::DeviceMetrics;
 use super::export::SpanCounts;
 use super::service_metrics::ServiceMetrics;
 use super::store_metrics::StoreMetrics;
 use crate::error::{Error, Result};
-use crate::exec::Stats;
+use crate::exec::{DeviceStats, Stats};
 use crate::storage::StoreStats;
 
 /// The latency of the first bucket, in seconds; each of the others has twice that of the one before.
@@ -45,6 +46,7 @@ pub(super) struct Metrics {
     plan_misses: Counter,
     plans: Gauge,
     store: StoreMetrics,
+    devices: DeviceMetrics,
     /// What is counted elsewhere.
     pub(super) services: ServiceMetrics,
     pub(super) retries: Counter,
@@ -61,6 +63,7 @@ impl Metrics {
         spans.register(&mut registry);
         let mut metrics = Self {
             store: StoreMetrics::register(&mut registry),
+            devices: DeviceMetrics::register(&mut registry),
             services: ServiceMetrics::register(&mut registry),
             retries: Counter::default(),
             registry,
@@ -114,8 +117,15 @@ impl Metrics {
     }
 
     /// All measurements as text.
-    pub(super) fn render(&self, stats: &Stats, store: &StoreStats, now: Instant) -> Result<String> {
+    pub(super) fn render(
+        &self,
+        stats: &Stats,
+        store: &StoreStats,
+        devices: &DeviceStats,
+        now: Instant,
+    ) -> Result<String> {
         self.store.set(store);
+        self.devices.set(devices);
         self.plan_hits.inner().store(stats.plan_hits, Ordering::Relaxed);
         self.plan_misses.inner().store(stats.plan_misses, Ordering::Relaxed);
         self.plans.set(i64::try_from(stats.plans).unwrap_or(i64::MAX));
@@ -167,7 +177,8 @@ mod tests {
         metrics.receive(5);
         let guard = metrics.enter();
         let stats = Stats { plan_hits: 7, plan_misses: 2, plans: 1 };
-        let text = metrics.render(&stats, &StoreStats::default(), now + Duration::from_secs(2)).unwrap();
+        let render = |now| metrics.render(&stats, &StoreStats::default(), &DeviceStats::default(), now).unwrap();
+        let text = render(now + Duration::from_secs(2));
         for line in [
             "tinychain_requests_total{method=\"GET\",status=\"2xx\"} 1",
             "tinychain_requests_total{method=\"other\",status=\"4xx\"} 1",
@@ -185,7 +196,7 @@ mod tests {
             assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
         }
         drop(guard);
-        let text = metrics.render(&stats, &StoreStats::default(), now).unwrap();
+        let text = render(now);
         assert!(text.contains("tinychain_requests_in_flight 0\n"));
     }
 }

@@ -17,8 +17,8 @@
 //! request that is hypothetical would change.
 //!
 //! Beside that, `config` is the command line, `at_rest` reads the keys of what is encrypted on disk, [`offline`] does what
-//! takes a host that is stopped, `openapi` and `docs` describe the host to people and tools, and `page` what is
-//! installed on it.
+//! takes a host that is stopped, `openapi` and `docs` describe the host to people and tools, `devices` says what computes
+//! tensors, and `page` describes what is installed.
 //!
 //! Invariants: every reply has a body in the encoding that it announces, whatever went wrong; no request outlives its
 //! deadline by more than a moment; nothing here knows what a program means.
@@ -30,6 +30,8 @@ mod body;
 pub mod codec;
 mod config;
 mod connection;
+mod device_metrics;
+mod devices;
 mod diff;
 mod docs;
 mod export;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::form::Form;
 use super::routes::{Endpoint, ROUTES, Route};
 use crate::value::Verb;
 
@@ -69,9 +70,16 @@ fn any_path() -> Value {
             Verb::Get,
             "Read, cast or call",
             "The state at the path, for the key. With the header accept: application/vnd.apache.arrow.stream, the rows of a \
-             collection are streamed as Arrow batches; those of chain/blocks are its records.",
+             collection are streamed as Arrow batches, those of chain/blocks are its records, and a tensor is one column of \
+             tensors, or, if it is sparse, coordinates and elements. With accept: application/x-npy, a dense tensor is a \
+             file of NumPy.",
         ),
-        (Verb::Put, "Write", "Sets the value of the key."),
+        (
+            Verb::Put,
+            "Write",
+            "Sets the value of the key. The value is the body: a document, or a tensor as a stream of Arrow batches or as a \
+             file of NumPy, which the content type says.",
+        ),
         (Verb::Post, "Call with named parameters", "The result of the method or op at the path."),
         (Verb::Delete, "Delete", "Deletes the value of the key."),
     ];
@@ -99,6 +107,15 @@ fn any_path() -> Value {
         operation["parameters"] = Value::Array(parameters);
         if matches!(verb, Verb::Put | Verb::Post) {
             operation["requestBody"] = json!({"content": {"application/json": {}}});
+        }
+        // Results and values have other forms, too.
+        let content = match verb {
+            Verb::Get | Verb::Post => operation.pointer_mut("/responses/200/content"),
+            Verb::Put => operation.pointer_mut("/requestBody/content"),
+            Verb::Delete => None,
+        };
+        if let Some(Value::Object(content)) = content {
+            content.extend(Form::names().map(|name| (name.to_string(), json!({}))));
         }
         item.insert(verb.name().to_string(), operation);
     }
@@ -196,7 +213,13 @@ mod tests {
                 assert_eq!(description["paths"][route.path][verb.name()]["summary"], route.summary);
             }
         }
-        assert!(description["paths"]["/{path}"]["get"]["parameters"].is_array());
+        let path = &description["paths"]["/{path}"];
+        assert!(path["get"]["parameters"].is_array());
+        for name in ["application/json", "application/vnd.apache.arrow.stream", "application/x-npy"] {
+            assert!(path["get"]["responses"]["200"]["content"][name].is_object(), "{name}");
+            assert!(path["put"]["requestBody"]["content"][name].is_object(), "{name}");
+            assert!(path["delete"]["requestBody"].is_null());
+        }
     }
 
     #[test]

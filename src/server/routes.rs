@@ -20,6 +20,7 @@ pub(super) enum Endpoint {
     Health,
     OpenApi,
     Docs,
+    Devices,
 }
 
 /// A fixed path with what it offers.
@@ -122,6 +123,16 @@ pub(super) static ROUTES: &[Route] = &[
         content_type: HTML,
         summary: "This interface, for people",
         description: "First commands, the fixed paths, and all methods of all classes.",
+    },
+    Route {
+        path: "/docs/devices",
+        endpoint: Endpoint::Devices,
+        verbs: &[Verb::Get],
+        content_type: TEXT,
+        summary: "What computes tensors",
+        description: "The device that computes tensors beside the CPU, if there is one, and a table: for each function and class \
+                      of numbers, whether its results are exactly those of the CPU, within some ulp, or refused, and why. \
+                      EXPLAIN with analyze=true says where a call was computed.",
     },
 ];
 

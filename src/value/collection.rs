@@ -81,7 +81,7 @@ impl Collection {
         match &self.view.columns {
             None => Arc::clone(schema),
             Some(columns) => Arc::new(Schema {
-                kind: schema.kind,
+                kind: schema.kind.clone(),
                 columns: columns.iter().map(|column| schema.columns[*column].clone()).collect(),
                 key_len: 0,
                 indexes: vec![],

@@ -1,5 +1,7 @@
 """Fixtures: a real host process and the official client, talking over a real socket."""
 
+import os
+
 import pytest
 import requests.adapters
 import tinychain as tc
@@ -15,6 +17,9 @@ def _send_with_timeout(self, request, stream=False, timeout=None, **kwargs):
 
 
 requests.adapters.HTTPAdapter.send = _send_with_timeout
+
+# TINYCHAIN_DEVICE names the device on which every host computes; without it, a host chooses.
+DEVICE = [f"--device={os.environ['TINYCHAIN_DEVICE']}"] if os.environ.get("TINYCHAIN_DEVICE") else []
 
 
 def pytest_addoption(parser):
@@ -37,7 +42,8 @@ def process(request, tmp_path_factory):
     if request.config.getoption("--offline"):
         pytest.skip("no host")
 
-    host = HostProcess(tmp_path_factory.mktemp("host"), "--address=127.0.0.1", "--log_level=debug").start()
+    flags = ["--address=127.0.0.1", "--log_level=debug", *DEVICE]
+    host = HostProcess(tmp_path_factory.mktemp("host"), *flags).start()
     try:
         yield host
         host.stop()
@@ -71,11 +77,26 @@ def spawn(request, tmp_path):
     started = []
 
     def start(*flags, root=tmp_path, **kwargs):
-        host = HostProcess(root, *flags, **kwargs)
+        host = HostProcess(root, *flags, *DEVICE, **kwargs)
         started.append(host)
         return host.start()
 
     yield start
 
     for host in started:
+        host.kill()
+
+
+@pytest.fixture(scope="module")
+def patient(request, tmp_path_factory):
+    """A host of its own for the tests of one file, whose requests may take as long as a debug build needs."""
+
+    if request.config.getoption("--offline"):
+        pytest.skip("no host")
+
+    host = HostProcess(tmp_path_factory.mktemp("patient"), "--request_ttl=60", "--log_level=warn", *DEVICE).start()
+    try:
+        yield host
+        host.stop()
+    finally:
         host.kill()

@@ -5,6 +5,7 @@ from tinychain.chain import Block, Chain, Sync
 from tinychain.service import Service, service_uri
 
 from sample_services import items_table, notes_btree
+from support import O, R, V
 
 
 class Backup(Chain):
@@ -71,3 +72,39 @@ def keeper(ns, kind, version="1.0.0"):
             return self.table.where(qty=qty).update(qty=to)
 
     return Keeper()
+
+
+TENSORS = ("dense", "sparse")
+TENSOR_POLICIES = {
+    "backup": {"max_age": 3600},
+    "compliant": {"owner": "token"},
+    "reduce": {"reduce": "rollup", "levels": [[1, 3600], [60, None]]},
+}
+
+
+def grids(kind):
+    """The attributes of a service with one kind of chain over a dense and over a sparse tensor of Int32, of shape [2, 3].
+
+    It is written by hand: to the client, a chain over a tensor has none of the methods of tensors.
+    """
+
+    row = [{"$row": []}]
+    writes = [
+        ["dense_written", {"$self/dense": [row, {"$n": []}]}],
+        ["sparse_written", {"$self/sparse": [[*row, 0], {"$n": []}]}],
+    ]
+    written = [{"$dense_written": []}, {"$sparse_written": []}]
+    attributes = {
+        name: {f"/state/chain/{kind}": [{f"/state/collection/tensor/{name}": [[{V + "number/int/32": {}}, [2, 3]]]}]}
+        for name in TENSORS
+    }
+    if kind in TENSOR_POLICIES:
+        attributes["chain_policy"] = {name: TENSOR_POLICIES[kind] for name in TENSORS}
+    return {
+        **attributes,
+        "rollup": {O + "post": [["_return", {"$items": []}]]},
+        "write": {O + "post": [*writes, ["_return", {R + "after": [written, {"$n": []}]}]]},
+        "fail": {O + "post": [*writes, ["_return", {R + "after": [written, {"/error/conflict": ["on purpose"]}]}]]},
+        "total": {O + "get": ["key", [["sum", {"$self/dense/sum": {}}], ["_return", {"$sum/add": {"r": {"$key": []}}}]]]},
+        "same": {O + "get": ["key", [["_return", {"$self/dense/eq": {"r": {"$self/sparse": []}}}]]]},
+    }

@@ -3,11 +3,15 @@
 import base64
 import re
 
+import numpy as np
 import pytest
 import tinychain as tc
+from tinychain.chain import Block, Sync
+from tinychain.service import Service, service_uri
 
-from sample_chains import CHAINS, keeper
-from sample_services import attributes, fresh, install, items, notes, path
+from sample_chains import CHAINS, TENSORS, grids, keeper
+from sample_services import attributes, fresh, install, items, notes, path, raw
+from sample_tensors import Dense, Sparse, check, literal
 from support import same
 
 KINDS = list(CHAINS)
@@ -189,6 +193,184 @@ def test_what_a_chain_refuses(host, chains):
             call()
     with pytest.raises(tc.error.NotFound):
         host.get(chains.table.append("weigh"))
+
+
+# --- tensors ----------------------------------------------------------------------------------------------------
+
+
+ROW = np.array([7, 8, 9], "int32")
+HOLE = np.array([0, 8, 0], "int32")
+
+
+class Grids:
+    """The paths of two chains over tensors, and of the methods that use them."""
+
+    def __init__(self, host, kind):
+        self.host, self.kind = host, kind
+        self.link = tc.URI(raw(host, grids(kind)))
+        self.dense, self.sparse = (self.link.append(name) for name in TENSORS)
+
+    def write(self, row, n):
+        same(self.host.post(self.link.append("write"), {"row": row, "n": n}), n)
+
+    def info(self, chain):
+        return self.host.get(chain.append("chain/info"))
+
+    def holds(self, dense, sparse):
+        check(self.host.get(self.dense), np.array(dense, "int32"), sparse=False)
+        check(self.host.get(self.sparse), np.array(sparse, "int32"), sparse=True)
+
+
+@pytest.fixture(params=KINDS)
+def tensors(request, host):
+    return Grids(host, request.param)
+
+
+def test_a_chain_over_a_tensor_as_the_client_declares_it(host):
+    ns = fresh()
+
+    class Grid(Service):
+        __uri__ = service_uri(None, ns, "grid", "1.0.0")
+
+        def __init__(self):
+            self.dense = Block(Dense.create([2, 3], tc.F64))
+            self.sparse = Sync(Sparse.create([4], tc.U8))
+            Service.__init__(self)
+
+    grid = install(host, Grid())
+    check(host.get(path(grid, "dense")), np.zeros((2, 3)), sparse=False)
+    check(host.get(path(grid, "sparse")), np.zeros(4, "uint8"), sparse=True)
+    host.put(path(grid, "dense"), [1, 2], 0.5)
+    host.put(path(grid, "sparse"), [3], 300)
+    check(host.get(path(grid, "dense"), [1]), np.array([0, 0, 0.5]))
+    check(host.get(path(grid, "sparse")), np.array([0, 0, 0, 44], "uint8"))
+
+
+def test_dense(host, tensors):
+    tensors.holds(np.zeros((2, 3)), np.zeros((2, 3)))
+    assert host.put(tensors.dense, [0, 1], 5) is None
+    assert host.put(tensors.dense, [1], literal(ROW)) is None
+    assert host.put(tensors.dense, [-1, -1], 3.9) is None
+    tensors.holds([[0, 5, 0], [7, 8, 3]], np.zeros((2, 3)))
+    same(host.get(tensors.dense, [0, 1]), 5)
+    check(host.get(tensors.dense, [1]), np.array([7, 8, 3], "int32"))
+    check(host.get(tensors.dense, [None, [["in", 1], None]]), np.array([[5, 0], [8, 3]], "int32"))
+    same(host.get(tensors.dense.append("shape")), [2, 3])
+    same(host.get(tensors.dense.append("schema")), [{"/state/scalar/value/number/int/32": []}, [2, 3]])
+    same(host.post(tensors.dense.append("sum"), {}), 23)
+    check(host.get(tensors.dense.append("max"), [1]), np.array([5, 8], "int32"))
+    check(host.post(tensors.dense.append("add"), {"r": 1}), np.array([[1, 6, 1], [8, 9, 4]], "int32"))
+    assert host.put(tensors.dense, [None, 0], 1) is None
+    assert host.put(tensors.dense, None, literal(ROW)) is None
+    tensors.holds([ROW, ROW], np.zeros((2, 3)))
+    assert host.put(tensors.dense, None, 0) is None
+    tensors.holds(np.zeros((2, 3)), np.zeros((2, 3)))
+
+
+def test_sparse(host, tensors):
+    assert host.put(tensors.sparse, [0, 1], 5) is None
+    assert host.put(tensors.sparse, [1], literal(HOLE, True)) is None
+    tensors.holds(np.zeros((2, 3)), [[0, 5, 0], [0, 8, 0]])
+    same([host.get(tensors.sparse, key) for key in ([0, 1], [0, 0], [-1, -2])], [5, 0, 8])
+    check(host.get(tensors.sparse, [1]), HOLE, sparse=True)
+    same(host.post(tensors.sparse.append("sum"), {}), 13)
+    check(host.get(tensors.sparse.append("dense")), np.array([[0, 5, 0], [0, 8, 0]], "int32"), sparse=False)
+    assert host.put(tensors.sparse, [0, 1], 0) is None
+    assert host.put(tensors.sparse, [1, 0], -2) is None
+    tensors.holds(np.zeros((2, 3)), [[0, 0, 0], [-2, 8, 0]])
+    assert host.put(tensors.sparse, None, 0) is None
+    tensors.holds(np.zeros((2, 3)), np.zeros((2, 3)))
+
+
+FAULTY_WRITES = [
+    *(("dense", key, 1) for key in ([9, 9], [2], [0, -4], [0, 0, 0], ["x"], [0.5])),
+    *(("dense", [0], value) for value in ("x", None, [1, 2, 3], literal(np.zeros(2, "int32")))),
+    *(("sparse", key, value) for key, value in (([9, 9], 1), ([0], 7), ([0], literal(ROW)), ([0, 0], "x"))),
+]
+
+
+@pytest.mark.parametrize("name,key,value", FAULTY_WRITES, ids=str)
+def test_faulty_writes_to_tensors(host, tensors, name, key, value):
+    with pytest.raises(tc.error.BadRequest):
+        host.put(getattr(tensors, name), key, value)
+    tensors.holds(np.zeros((2, 3)), np.zeros((2, 3)))
+    if tensors.kind != "sync":
+        assert tensors.info(getattr(tensors, name))["last"] is None
+
+
+def test_what_a_chain_over_a_tensor_refuses(host, tensors):
+    for name in TENSORS:
+        chain = getattr(tensors, name)
+        for call in (lambda: host.delete(chain), lambda: host.delete(chain, [0]), lambda: host.put(chain.append("sum"), None, 1)):
+            with pytest.raises(tc.error.MethodNotAllowed):
+                call()
+        with pytest.raises(tc.error.NotFound):
+            host.get(chain.append("weigh"))
+
+
+def test_a_method_writes_to_two_tensors(host, tensors):
+    tensors.write(0, 5)
+    tensors.write(1, -2)
+    tensors.holds([[5, 5, 5], [-2, -2, -2]], [[5, 0, 0], [-2, 0, 0]])
+    same(host.get(tensors.link.append("total"), 1), 10)
+    check(host.get(tensors.link.append("same")), np.array([[True, False, False], [True, False, False]]))
+
+
+def test_a_failed_method_writes_to_no_tensor(host, tensors):
+    tensors.write(0, 5)
+    before = [tensors.info(chain) for chain in (tensors.dense, tensors.sparse)]
+    for _ in range(2):
+        with pytest.raises(tc.error.Conflict):
+            host.post(tensors.link.append("fail"), {"row": 1, "n": 9})
+        tensors.holds([[5, 5, 5], [0, 0, 0]], [[5, 0, 0], [0, 0, 0]])
+    assert [tensors.info(chain) for chain in (tensors.dense, tensors.sparse)] == before
+
+
+@pytest.mark.parametrize("kind", ["block", "backup", "reduce"])
+def test_blocks_of_tensors(host, kind):
+    """A tensor that was written is in the record as it was."""
+
+    tensors = Grids(host, kind)
+    host.put(tensors.dense, [0, 1], 5)
+    host.put(tensors.dense, [1], literal(ROW))
+    host.put(tensors.dense, None, 1)
+    host.put(tensors.sparse, [1], literal(HOLE, True))
+    host.put(tensors.sparse, [1, 1], 0)
+    same(mutations(blocks(host, tensors.dense)), [[[[0, 1], 5]], [[[1], literal(ROW)]], [[None, 1]]])
+    same(mutations(blocks(host, tensors.sparse)), [[[[1], literal(HOLE, True)]], [[[1, 1], 0]]])
+
+
+@pytest.mark.parametrize("kind", ["block", "backup", "compliant", "reduce"])
+def test_tensors_as_they_were(host, kind):
+    tensors = Grids(host, kind)
+    ids = []
+    for row, n in [(0, 5), (1, 6), (0, 0)]:
+        tensors.write(row, n)
+        ids.append(tensors.info(tensors.dense)["last"])
+        assert tensors.info(tensors.sparse)["last"] == ids[-1]
+        for chain in (tensors.dense, tensors.sparse):
+            same(host.get(chain.append("chain/verify")), True)
+    for txn, (first, second) in zip(ids, [(5, 0), (5, 6), (0, 6)], strict=True):
+        check(host.get(tensors.dense.append("chain/at"), txn), np.array([[first] * 3, [second] * 3], "int32"), sparse=False)
+        check(host.get(tensors.sparse.append("chain/at"), txn), np.array([[first, 0, 0], [second, 0, 0]], "int32"), sparse=True)
+
+
+def test_the_hash_follows_a_tensor(tensors):
+    before = [tensors.info(chain)["hash"] for chain in (tensors.dense, tensors.sparse)]
+    tensors.write(0, 5)
+    after = [tensors.info(chain)["hash"] for chain in (tensors.dense, tensors.sparse)]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["sync", "block"])
+def test_the_serialized_form_of_a_chain_over_a_tensor(host, kind):
+    tensors = Grids(host, kind)
+    tensors.write(1, 5)
+    subjects = literal(np.array([[0, 0, 0], [5, 5, 5]], "int32")), literal(np.array([[0, 0, 0], [5, 0, 0]], "int32"), True)
+    for name, subject in zip(TENSORS, subjects, strict=True):
+        chain = getattr(tensors, name)
+        want = subject if kind == "sync" else [subject, blocks(host, chain)]
+        same(host.get(tensors.link, name), {f"/state/chain/{kind}": want})
 
 
 # --- history ----------------------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ import json
 import random
 import threading
 
+import numpy as np
 import pytest
 import requests
 import tinychain as tc
 from tinychain.chain import Block
 from tinychain.service import Service, service_uri
 
-from sample_chains import CHAINS, keeper
+from sample_chains import CHAINS, grids, keeper
 from sample_services import (
     attributes,
     catalog,
@@ -22,11 +23,13 @@ from sample_services import (
     normal,
     notes,
     path,
+    raw,
     stock,
     till,
     units,
 )
-from support import DEADLINE, poll, same
+from sample_tensors import DENSE, SPARSE, check, literal, read
+from support import DEADLINE, O, V, poll, same
 from test_duckdb import Files, by_arrow
 
 ENDS = ["stop", "kill"]
@@ -77,6 +80,92 @@ def test_chains(spawn, kind, end, flags):
     for _ in range(2):
         process, host = end_and_start(spawn, process, end, *flags)
         holds(host, service, table, btree, 5)
+
+
+def grid_holds(host, link, dense, sparse):
+    check(host.get(link + "/dense"), np.array(dense, "int32"), sparse=False)
+    check(host.get(link + "/sparse"), np.array(sparse, "int32"), sparse=True)
+
+
+@pytest.mark.parametrize("flags", CACHES.values(), ids=CACHES)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", CHAINS)
+def test_tensors(spawn, kind, end, flags):
+    process, host = start(spawn, *flags)
+    link = raw(host, grids(kind))
+    host.post(link + "/write", {"row": 1, "n": 4})
+    host.put(link + "/dense", [0], literal(np.array([7, 8, 9], "int32")))
+    host.put(link + "/dense", [-1, -1], 3)
+    host.put(link + "/sparse", [0], literal(np.array([0, 8, 6], "int32"), True))
+    host.put(link + "/sparse", [0, 1], 0)
+    with pytest.raises(tc.error.Conflict):
+        host.post(link + "/fail", {"row": 0, "n": 9})
+    dense, sparse = [[7, 8, 9], [4, 4, 3]], [[0, 0, 6], [4, 0, 0]]
+    grid_holds(host, link, dense, sparse)
+
+    process, host = end_and_start(spawn, process, end, *flags)
+    grid_holds(host, link, dense, sparse)
+    same(host.get(link + "/dense", [0, 1]), 8)
+    same(host.post(link + "/sparse/sum", {}), 10)
+    host.post(link + "/write", {"row": 0, "n": 5})
+    dense[0], sparse[0] = [5, 5, 5], [5, 0, 6]
+
+    # a second recovery changes nothing
+    for _ in range(2):
+        process, host = end_and_start(spawn, process, end, *flags)
+        grid_holds(host, link, dense, sparse)
+        if kind != "sync":
+            same([host.get(f"{link}/{name}/chain/verify") for name in ("dense", "sparse")], [True, True])
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", ["block", "backup", "compliant"])
+def test_the_history_of_tensors(spawn, kind, end):
+    process, host = start(spawn)
+    link = raw(host, grids(kind))
+    ids = []
+    for n in range(1, 4):
+        host.post(link + "/write", {"row": n % 2, "n": n})
+        ids.append(host.get(link + "/dense/chain/info")["last"])
+    infos = [host.get(f"{link}/{name}/chain/info") for name in ("dense", "sparse")]
+
+    process, host = end_and_start(spawn, process, end)
+    assert [host.get(f"{link}/{name}/chain/info") for name in ("dense", "sparse")] == infos
+    for txn, (first, second) in zip(ids, [(0, 1), (2, 1), (2, 3)], strict=True):
+        check(host.get(link + "/dense/chain/at", txn), np.array([[first] * 3, [second] * 3], "int32"))
+        check(host.get(link + "/sparse/chain/at", txn), np.array([[first, 0, 0], [second, 0, 0]], "int32"))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_tensors_larger_than_the_cache(spawn, end):
+    """One of 480 KB, which is written in parts, and a sparse one, with a cache of 5 KB."""
+
+    process, host = start(spawn, "--cache_size=5K", "--request_ttl=30")
+    rows, columns = 200, 300
+    schema = [[{V + "number/float/64": {}}, [rows, columns]]]
+    part = {"/state/collection/tensor/dense/range": [[[10, columns], {"$start": []}, {"$stop": []}]]}
+    target = [[["in", {"$row": []}], ["ex", {"$row/add": {"r": 10}}]]]
+    link = raw(host, {
+        "dense": {"/state/chain/sync": [{DENSE: schema}]},
+        "sparse": {"/state/chain/sync": [{SPARSE: schema}]},
+        "fill": {O + "post": [["part", part], ["_return", {"$self/dense": [target, {"$part": []}]}]]},
+    })
+    for row in range(0, rows, 10):
+        host.post(link + "/fill", {"row": row, "start": float(row * columns), "stop": float((row + 10) * columns)})
+    few = np.zeros((rows, columns))
+    for row in range(0, rows, 7):
+        few[row, row] = row + 0.5
+    host.put(link + "/sparse", None, literal(few, True))
+
+    _, host = end_and_start(spawn, process, end, "--cache_size=5K", "--request_ttl=30")
+    want = np.arange(rows * columns, dtype="float64").reshape(rows, columns)
+    check(host.get(link + "/dense", [[["in", 95], ["ex", 105]], [["in", 290], None]]), want[95:105, 290:])
+    check(host.get(link + "/dense", [None, 299]), want[:, 299])
+    check(host.post(link + "/dense/sum", {}), want.sum())
+    check(host.post(link + "/dense/sum", {"axes": [0]}), want.sum(0))
+    check(host.get(link + "/sparse"), few, sparse=True)
+    check(host.get(link + "/sparse", [[["in", 14], ["ex", 22]]]), few[14:22], sparse=True)
+    check(host.post(link + "/sparse/sum", {}), few.sum())
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -263,6 +352,25 @@ def test_a_kill_loses_nothing_that_was_acknowledged(spawn, kind):
         return n
 
     write_and_kill(spawn, process, path(service, "write"), lambda n: {"sku": f"{n:05}", "n": n}, check)
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+def test_a_kill_leaves_two_tensors_alike(spawn, kind):
+    """Each write fills a row of the dense tensor, and writes the first element of that of the sparse one."""
+
+    process, host = start(spawn)
+    link = raw(host, grids(kind))
+
+    def check_both(host):
+        dense = read(host.get(link + "/dense"))
+        n = int(dense.max())
+        rows = {n % 2: n, (n + 1) % 2: max(n - 1, 0)}
+        grid_holds(host, link, [[rows[row]] * 3 for row in (0, 1)], [[rows[row], 0, 0] for row in (0, 1)])
+        if kind != "sync":
+            same(host.get(link + "/dense/chain/verify"), True)
+        return n
+
+    write_and_kill(spawn, process, link + "/write", lambda n: {"row": n % 2, "n": n}, check_both)
 
 
 def test_a_kill_leaves_no_half_of_a_purchase(spawn):

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tinychain::compiler::Program;
 use tinychain::env::{Clock, ManualClock, TxnClock};
 use tinychain::error::{Error, Result};
-use tinychain::exec::{Engine, EngineConfig, Gateway, Kernel, RemoteArgs};
+use tinychain::exec::{Devices, Engine, EngineConfig, Gateway, Kernel, RemoteArgs};
 use tinychain::limits::Limits;
 use tinychain::planner::{Explanation, Optimizer};
 use tinychain::storage::{Store, StoreConfig};
@@ -60,7 +60,14 @@ impl Local {
             threads: 2,
             is_apart: false,
         })?;
-        let kernel = Kernel::new(limits, Arc::new(NoNetwork), Arc::clone(&clock), Arc::clone(&store), engine);
+        let kernel = Kernel::new(
+            limits,
+            Arc::new(NoNetwork),
+            Arc::clone(&clock),
+            Arc::clone(&store),
+            engine,
+            Arc::new(Devices::cpu_only()),
+        );
         Ok(Self { kernel: kernel.with_optimizer(optimizer), store, clock, mint, runtime })
     }
 

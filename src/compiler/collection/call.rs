@@ -3,9 +3,12 @@
 //! [`plan`] checks the call and does what needs no rows, such as making a view of a view. What is left is an [`Action`],
 //! which the executor performs in its transaction.
 
+use std::sync::Arc;
+
 use super::access::access;
 use super::condition::meets;
 use super::literal::{Literal, Source, copy};
+use super::numbers::{NumberColumns, number_columns, put_numbers};
 use super::schema::{names_state, schema_state, show};
 use super::selector::{Selector, conditions, entries, selector};
 use super::view::{btree_slice, limit, order, refuse_after_limit, reverse, select, table_where, truth, unread};
@@ -14,7 +17,7 @@ use crate::compiler::methods::{self, Method, Params, Receiver, Shape};
 use crate::error::{Error, Result};
 use crate::value::collection::Condition;
 use crate::value::schema::{Kind, Schema};
-use crate::value::{Collection, Id, Map, State, Stream};
+use crate::value::{Collection, Id, Map, State, Stream, Tensor};
 
 /// What the executor has to do for a call.
 ///
@@ -39,6 +42,8 @@ pub enum Action {
     First(Collection),
     /// Reply the hash of the view's class, schema and rows.
     Hash(Collection),
+    /// Reply the cells of columns as a dense tensor: a row of it for each row of the view.
+    Numbers(NumberColumns),
     /// Make a collection that lives as long as the transaction, and reply it.
     Copy(Literal),
     /// Add a row to the B-tree, unless it is there. The reply is None, as it is of everything below.
@@ -51,6 +56,9 @@ pub enum Action {
     Update { view: Collection, values: Vec<(usize, State)> },
     /// Set these value columns in the row with this key, if there is one.
     UpdateRow { key: Vec<State>, values: Vec<(usize, State)> },
+    /// Set these value columns to the elements of a tensor, which are cast to them: a row of it in each row of the view, in its
+    /// order. There must be as many. The rows are found before the first of them is written.
+    PutNumbers { columns: NumberColumns, value: Arc<Tensor> },
     /// Remove the row with this key, if there is one.
     DeleteRow(Vec<State>),
     /// Remove all rows of the view. The rows are found before the first of them is removed.
@@ -65,8 +73,8 @@ impl Action {
         use Action::*;
         match self {
             Done(_) | Row { .. } | ContainsKey { .. } | CountKey { .. } => false,
-            Contains(_) | IsEmpty(_) | Count(_) | First(_) | Hash(_) | Copy(_) => false,
-            InsertRow(_) | InsertAll(_) | Upsert(_) | Update { .. } | UpdateRow { .. } => true,
+            Contains(_) | IsEmpty(_) | Count(_) | First(_) | Hash(_) | Numbers(_) | Copy(_) => false,
+            InsertRow(_) | InsertAll(_) | Upsert(_) | Update { .. } | UpdateRow { .. } | PutNumbers { .. } => true,
             DeleteRow(_) | DeleteWhere(_) | Clear => true,
         }
     }
@@ -78,6 +86,7 @@ impl Action {
             Contains(view) | IsEmpty(view) | Count(view) | First(view) | Hash(view) | DeleteWhere(view) => Some(view),
             Update { view, .. } | InsertAll(view) => Some(view),
             Row { view, .. } | ContainsKey { view, .. } | CountKey { view, .. } => Some(view),
+            Numbers(columns) | PutNumbers { columns, .. } => Some(&columns.view),
             Copy(Literal { source: Source::Collection(view), .. }) => Some(view),
             Copy(_) | Done(_) | InsertRow(_) | Upsert(_) | UpdateRow { .. } | DeleteRow(_) | Clear => None,
         }
@@ -97,7 +106,7 @@ impl Action {
 /// verb that the method does not have; `BadRequest` for arguments that make no sense, and for a write to a view.
 pub fn plan(collection: &Collection, name: Option<&str>, shape: &Shape, args: &[State]) -> Result<Action> {
     let args = Args { shape, args };
-    match (collection.table.schema.kind, name) {
+    match (&collection.table.schema.kind, name) {
         (Kind::BTree, None) => btree(collection, &args),
         (Kind::Table, None) => table(collection, &args),
         (Kind::BTree, Some(name)) => {
@@ -105,10 +114,12 @@ pub fn plan(collection: &Collection, name: Option<&str>, shape: &Shape, args: &[
             btree_method(collection, name, &key)
         }
         (Kind::Table, Some("rows")) => table_rows(collection, &args),
+        (Kind::Table, Some("tensor")) if *shape == Shape::Put => put_numbers(collection, &args.at(0), &args.at(1)),
         (Kind::Table, Some(name)) => {
             let (name, key) = args.of_method(Receiver::Table, name)?;
             table_method(collection, name, &key)
         }
+        (Kind::Tensor(_), _) => Err(Error::internal("a tensor is called as a table")),
     }
 }
 
@@ -196,6 +207,7 @@ fn btree_method(collection: &Collection, name: &str, key: &State) -> Result<Acti
         "first" => Action::First(unread(collection)),
         "reverse" => Action::Done(reverse(collection).into()),
         "rows" => Action::Done(Stream::new(btree_slice(collection, key, false)?).into()),
+        "tensor" => Action::Numbers(number_columns(collection, key)?),
         name => return any_method(collection, name),
     })
 }
@@ -255,6 +267,7 @@ fn table_method(collection: &Collection, name: &str, key: &State) -> Result<Acti
         "limit" => Action::Done(limit(collection, key)?.into()),
         "order" => Action::Done(order(collection, key)?.into()),
         "select" => Action::Done(select(collection, key)?.into()),
+        "tensor" => Action::Numbers(number_columns(collection, key)?),
         name => return any_method(collection, name),
     })
 }

@@ -1,11 +1,14 @@
 //! What makes a collection: its schema, and what it holds from the beginning.
 
+use std::sync::Arc;
+
+use super::numbers::check_contents;
 use super::schema::{parse_schema, show};
 use super::view::unread;
 use crate::error::{Error, Result};
 use crate::value::cell::cast_row;
 use crate::value::schema::{Kind, Schema};
-use crate::value::{Collection, Id, State};
+use crate::value::{Collection, Id, State, Tensor};
 
 /// A collection that is to be made.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +25,9 @@ pub enum Source {
     Rows(Vec<Vec<State>>),
     /// The rows of another collection, which has as many columns. Their cells have to be cast.
     Collection(Collection),
+    /// The rows of a tensor, which have one element for each column. All columns are of numbers, which these have to be cast
+    /// to.
+    Tensor(Arc<Tensor>),
 }
 
 /// The empty collection that a GET of the path of its class makes, with the schema as its key.
@@ -32,7 +38,7 @@ pub fn create(kind: Kind, schema: &State) -> Result<Literal> {
     Ok(Literal { schema: parse_schema(kind, schema)?, source: Source::Rows(vec![]) })
 }
 
-/// The collection that a literal `[schema, contents]` stands for. The contents are a list of rows, or a collection.
+/// The collection that a literal `[schema, contents]` stands for. The contents are a list of rows, a collection, or a tensor.
 ///
 /// # Errors
 /// As [`parse_schema`]; `BadRequest` if the contents are something else, or if a row does not fit the schema.
@@ -88,6 +94,10 @@ fn source(schema: &Schema, state: &State) -> Result<Source> {
             check_width(schema, source)?;
             Ok(Source::Collection(unread(source)))
         }
+        State::Tensor(tensor) => {
+            check_contents(schema, tensor)?;
+            Ok(Source::Tensor(Arc::clone(tensor)))
+        }
         State::Tuple(rows) => {
             let rows = rows.items().iter().map(|row| match row {
                 State::Tuple(cells) => cast_row(schema, cells.items()),
@@ -118,11 +128,13 @@ mod tests {
     use crate::compiler::collection::sample::{self, B, BS, T, TS, state};
     use crate::compiler::collection::view;
     use crate::error::Kind as ErrorKind;
+    use crate::value::NumberClass;
+    use crate::value::tensor::{Initial, Layout, Node, Shape, TensorSchema};
 
     fn rows(literal: Literal) -> String {
         match literal.source {
             Source::Rows(rows) => sample::text(&rows),
-            Source::Collection(other) => panic!("{other:?} is not loaded"),
+            other => panic!("{other:?} is not loaded"),
         }
     }
 
@@ -176,6 +188,26 @@ mod tests {
         let zones = view::select(&table, &state(r#"["zone","city"]"#)).unwrap();
         assert!(copied(Kind::BTree, BS, zones.into()).is_ok());
         assert_eq!(rows(copied(Kind::Table, TS, state(T)).unwrap()), T);
+    }
+
+    #[test]
+    fn a_tensor_has_rows_of_numbers() {
+        let load = |kind, schema: &str, dims: &[u64]| {
+            let shape = Shape::try_new(dims).unwrap();
+            let schema_of_tensor = TensorSchema { layout: Layout::Dense, dtype: NumberClass::F64, shape };
+            let zeros = Node::Initial(Initial::Fill(schema_of_tensor.zero()).into());
+            let tensor = Tensor::new(schema_of_tensor, zeros).into();
+            load(kind, &state(schema), &tensor).map(|literal| matches!(literal.source, Source::Tensor(_)))
+        };
+        let (u64, f32) = ("/state/scalar/value/number/uint/64", "/state/scalar/value/number/float/32");
+        let points = format!(r#"[[[["k","{u64}"]],[["x","{f32}"]]],[]]"#);
+        assert_eq!(load(Kind::Table, &points, &[3, 2]), Ok(true));
+        assert_eq!(load(Kind::BTree, &format!(r#"[["k","{u64}"]]"#), &[3]), Ok(true));
+        let message = |kind, schema: &str, dims: &[u64]| load(kind, schema, dims).unwrap_err().message().to_string();
+        let expected = "expected a tensor of shape [rows, 2], not of shape [3]";
+        assert_eq!(message(Kind::Table, &points, &[3]), expected);
+        let expected = "column label has cells of class string, which are no elements of a tensor";
+        assert_eq!(message(Kind::BTree, BS, &[3, 2]), expected);
     }
 
     #[test]

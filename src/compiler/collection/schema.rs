@@ -28,6 +28,7 @@ pub fn parse_schema(kind: Kind, state: &State) -> Result<Schema> {
     match kind {
         Kind::BTree => parse_btree(state),
         Kind::Table => parse_table(state),
+        Kind::Tensor(_) => Err(Error::internal("a tensor is not declared by columns")),
     }
 }
 

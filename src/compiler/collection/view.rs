@@ -133,7 +133,7 @@ pub(super) fn refuse_after_limit(collection: &Collection, participle: &str) -> R
 }
 
 /// The position among all columns of what is at `position` among those that the view selects.
-fn stored_position(view: &View, position: usize) -> usize {
+pub(super) fn stored_position(view: &View, position: usize) -> usize {
     view.columns.as_ref().map_or(position, |columns| columns[position])
 }
 

@@ -146,10 +146,17 @@ fn update(schema: &Schema, view: Collection, map: &Map) -> Result<Action> {
 fn assignments(schema: &Schema, map: &Map) -> Result<Vec<(usize, State)>> {
     let assign = |(name, value): (&Id, &State)| {
         let position = position(schema, name.as_str())?;
-        if position < schema.key_len {
-            return Err(Error::bad_request(format!("column {name} belongs to the key, which cannot be updated")));
-        }
+        refuse_key(schema, position)?;
         Ok((position, cast_cell(&schema.columns[position], value)?))
     };
     map.iter().map(assign).collect()
+}
+
+/// Refuses to update a column that belongs to the key.
+pub(super) fn refuse_key(schema: &Schema, position: usize) -> Result<()> {
+    if position >= schema.key_len {
+        return Ok(());
+    }
+    let name = &schema.columns[position].name;
+    Err(Error::bad_request(format!("column {name} belongs to the key, which cannot be updated")))
 }

@@ -1,7 +1,7 @@
 //! What is known of a node before it is computed: its class, the method that it calls, and whether it may wait.
 
 use super::{NodeId, Op, OpGraph, Target};
-use crate::compiler::methods::{self, Method, Receiver};
+use crate::compiler::methods::{self, Method, Receiver, Shape};
 use crate::value::{Class, Id, Link};
 
 impl OpGraph {
@@ -68,6 +68,7 @@ impl OpGraph {
             Op::If if class(1) == class(2) => class(1),
             Op::If | Op::Case(_) => Class::State,
             Op::Call(Target::Value(path), shape) => match method_of(class(0), path) {
+                Some(_) if matches!(shape, Shape::Put | Shape::Delete) => Class::None,
                 Some(method) => {
                     let argument = (shape.arity() == 1).then(|| class(1));
                     methods::result_class(method, class(0), argument)

@@ -120,4 +120,17 @@ pub(super) static METHODS: &[Method] = &[
         ),
         body: Body::Data,
     },
+    Method {
+        name: "tensor",
+        aliases: &[],
+        params: Params::OptionalKey(param("columns", "Tuple")),
+        result: ResultClass::Exactly(Class::Dense),
+        doc: "The cells of columns of numbers as a dense tensor, with a row for each row, in their order. Without an argument, of \
+              all such columns; of one column that is named by itself, a vector.",
+        example: (
+            program!(r#"{"$t/tensor":["sku"]}"#),
+            r#"{"/state/collection/tensor/dense":[["/state/scalar/value/number/int/32",[2]],[3,5]]}"#,
+        ),
+        body: Body::Data,
+    },
 ];

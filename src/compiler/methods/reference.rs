@@ -73,6 +73,7 @@ fn sections() -> Vec<(String, Vec<&'static Method>)> {
         })
         .collect();
     sections.push(("Paths".into(), STATIC_METHODS.iter().collect()));
+    sections.push(("Learning".into(), crate::compiler::ml::METHODS.iter().collect()));
     sections
 }
 

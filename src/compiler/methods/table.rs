@@ -182,4 +182,19 @@ pub(super) static METHODS: &[Method] = &[
         ),
         body: Body::Data,
     },
+    Method {
+        name: "tensor",
+        aliases: &[],
+        params: Params::OptionalKey(param("columns", "Tuple")),
+        result: ResultClass::Exactly(Class::Dense),
+        doc: "The cells of columns of numbers as a dense tensor, with a row for each row, in their order. Without an argument, of \
+              all such columns; of one column that is named by itself, a vector. The dtype is that which the classes of the \
+              columns promote to. A PUT, with columns as its key and a tensor of that shape as its value, sets them in all rows \
+              of the table or view: `{\"$t/tensor\": [columns, tensor]}`.",
+        example: (
+            program!(r#"{"$t/tensor":[["zone","since"]]}"#),
+            r#"{"/state/collection/tensor/dense":[["/state/scalar/value/number/int/64",[2,2]],[3,2000,1,2001]]}"#,
+        ),
+        body: Body::Data,
+    },
 ];

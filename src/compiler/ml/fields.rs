@@ -102,9 +102,9 @@ impl<'a> Fields<'a> {
             Some([first, second]) => whole_in(first, &range).zip(whole_in(second, &range)).map(<[u64; 2]>::from),
             _ => whole_in(state, &range).map(|both| [both; 2]),
         };
-        found.map(Some).ok_or_else(|| {
-            self.unexpected(name, &format!("one or two whole numbers {}", in_words(&range)), state)
-        })
+        found
+            .map(Some)
+            .ok_or_else(|| self.unexpected(name, &format!("one or two whole numbers {}", in_words(&range)), state))
     }
 
     /// True or false.

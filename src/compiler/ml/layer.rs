@@ -9,8 +9,7 @@ use crate::value::tensor::Shape;
 /// Layers of a network.
 const LAYERS_MAX: usize = 256;
 /// The names of all layers, for messages.
-const NAMES: &str =
-    "linear, relu, tanh, sigmoid, gelu, softmax, dropout, conv2d, max_pool2d, flatten or layer_norm";
+const NAMES: &str = "linear, relu, tanh, sigmoid, gelu, softmax, dropout, conv2d, max_pool2d, flatten or layer_norm";
 
 /// A layer of a network.
 #[derive(Clone, Debug, PartialEq)]

@@ -127,11 +127,7 @@ pub(crate) static METHODS: &[Method] = &[
         result: ResultClass::Exactly(Class::Bytes),
         doc: "A file in the format of safetensors with these tensors, which PyTorch reads.",
         example: (
-            concat!(
-                r#"[["r",{"/state/ml/sequential/save":{"parameters":{"0.bias":"#,
-                dense!("[1]", "[1.5]"),
-                "}}}]]"
-            ),
+            concat!(r#"[["r",{"/state/ml/sequential/save":{"parameters":{"0.bias":"#, dense!("[1]", "[1.5]"), "}}}]]"),
             r#""QAAAAAAAAAB7IjAuYmlhcyI6eyJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMV0sImRhdGFfb2Zmc2V0cyI6WzAsNF19fSAgICAgAADAPw==""#,
         ),
         body: Body::Data,

@@ -181,7 +181,10 @@ mod tests {
         assert_eq!(past("{}"), Ok(None));
         assert_eq!(past("null"), Ok(None));
         assert_eq!(message("5"), "state must be that of a fit, not 5");
-        assert_eq!(message(r#"{"step":1}"#), "0.weight.momentum_buffer of layer 0 is missing: a tensor of shape [1, 2]");
+        assert_eq!(
+            message(r#"{"step":1}"#),
+            "0.weight.momentum_buffer of layer 0 is missing: a tensor of shape [1, 2]"
+        );
         let other = "the state of this optimizer has no 0.weight.exp_avg, only step, 0.weight.momentum_buffer";
         assert_eq!(message(r#"{"step":1,"0.weight.exp_avg":2}"#), other);
         assert_eq!(message(r#"{"0.weight.momentum_buffer":2}"#), "the state of this optimizer needs step");

@@ -130,7 +130,16 @@ pub fn plan(path: &str, shape: &CallShape, args: &[State]) -> Result<Request> {
         }
         Function::Fit => {
             const KNOWN: &[&str] = &[
-                "layers", "parameters", "inputs", "labels", "loss", "optimizer", "epochs", "batch_size", "shuffle", "seed",
+                "layers",
+                "parameters",
+                "inputs",
+                "labels",
+                "loss",
+                "optimizer",
+                "epochs",
+                "batch_size",
+                "shuffle",
+                "seed",
                 "state",
             ];
             fit(&fields(KNOWN)?).map(Box::new).map(Request::Fit)
@@ -181,7 +190,8 @@ fn fit(fields: &Fields<'_>) -> Result<Fit> {
     let batch = fields.whole("batch_size", 1..=u64::MAX)?.unwrap_or(BATCH_ROWS).min(rows);
     let batch_max = network.batch_max();
     if batch > batch_max {
-        let message = format!("a batch of {batch} rows is too large for this network: at most {batch_max} are possible");
+        let message =
+            format!("a batch of {batch} rows is too large for this network: at most {batch_max} are possible");
         return Err(Error::too_large(message));
     }
     let is_shuffled = fields.flag("shuffle")?.unwrap_or(true);
@@ -209,7 +219,9 @@ fn labels(network: &Network, loss: Loss, inputs: &Tensor, labels: &Arc<Tensor>) 
     let output = network.output()?;
     let is_classes = loss == Loss::CrossEntropy;
     if is_classes && output.ndim() != 1 {
-        let message = format!("cross_entropy needs results of one axis, the classes; those of this network have the shape {output}");
+        let message = format!(
+            "cross_entropy needs results of one axis, the classes; those of this network have the shape {output}"
+        );
         return Err(Error::bad_request(message));
     }
     let found = labels.shape();
@@ -281,7 +293,8 @@ mod tests {
 
     /// The parameters of a perceptron with 4 inputs, 3 hidden units and 2 outputs.
     fn weights() -> State {
-        let shapes: [(&str, &[u64]); 4] = [("0.weight", &[3, 4]), ("0.bias", &[3]), ("2.weight", &[2, 3]), ("2.bias", &[2])];
+        let shapes: [(&str, &[u64]); 4] =
+            [("0.weight", &[3, 4]), ("0.bias", &[3]), ("2.weight", &[2, 3]), ("2.bias", &[2])];
         Map::try_new(shapes.map(|(name, dims)| (name.parse().unwrap(), tensor(dims)))).unwrap().into()
     }
 

@@ -1,4 +1,4 @@
-//! Rows as Arrow batches, for replies that are streamed.
+//! Rows as Arrow batches, for replies that are streamed, and for tensors that are made of columns.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -8,7 +8,7 @@ use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt as _;
-use futures::stream;
+use futures::stream::{self, BoxStream};
 
 use super::read::Rows;
 use super::{Session, Worker};
@@ -22,17 +22,29 @@ use crate::value::{Collection, Schema, State};
 /// The metadata of a schema that says which table the rows are of.
 const TABLE: &str = "tinychain:table";
 
+impl Worker<'_> {
+    /// The rows of a view as batches of its columns.
+    ///
+    /// # Errors
+    /// As reading the rows.
+    pub(super) async fn batches(
+        &self,
+        collection: &Collection,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        Ok(match self.rows(collection).await? {
+            Rows::Batches(batches) => batches,
+            Rows::Few(rows) => stream::once(ready(batch(&collection.schema(), &rows))).boxed(),
+        })
+    }
+}
+
 impl Session {
     /// The rows of a view, which are read as they are asked for.
     ///
     /// # Errors
     /// As reading the rows.
     pub(crate) async fn batches(self: &Arc<Self>, collection: &Collection) -> Result<Outcome> {
-        let worker = Worker::of(self);
-        let rows = match worker.rows(collection).await? {
-            Rows::Batches(batches) => batches,
-            Rows::Few(rows) => stream::once(ready(batch(&collection.schema(), &rows))).boxed(),
-        };
+        let rows = Worker::of(self).batches(collection).await?;
         let schema = shown(collection);
         let (session, expected) = (Arc::clone(self), Arc::clone(&schema));
         let rows = rows.map(move |batch| {

@@ -7,9 +7,10 @@ use super::{DataCall, Worker};
 use crate::compiler::collection::{self, Action, Literal, Source, first_reply, meets_all, plan};
 use crate::compiler::graph::created_class;
 use crate::compiler::methods::Shape;
-use crate::compiler::tensor;
+use crate::compiler::{ml, tensor};
 use crate::error::{Error, Result};
 use crate::exec::call::Invocation;
+use crate::exec::ml::Learning;
 use crate::exec::sql;
 use crate::value::cell::cast_row;
 use crate::value::hash_collection::hash_collection;
@@ -38,9 +39,19 @@ impl Worker<'_> {
                 _ if tensor::is_constructor(&link.path_text()) => {
                     self.construct_tensor(&link.path_text(), &shape, &args).await.map(Invocation::Done)
                 }
+                _ if ml::is_function(&link.path_text()) => {
+                    Box::pin(self.learn(&link, &shape, &args)).await.map(Invocation::Done)
+                }
                 _ => self.cluster(&link, &shape, args).await,
             },
         }
+    }
+
+    /// A call of a function of networks that learn.
+    async fn learn(&self, link: &Link, shape: &Shape, args: &[State]) -> Result<State> {
+        let args = args.iter().map(|arg| self.frozen(arg)).collect::<Result<Vec<_>>>()?;
+        let request = ml::plan(&link.path_text(), shape, &args)?;
+        Learning::new(&self.session.devices, self.txn()).perform(request).await
     }
 
     /// A call of the collection that a table stores, or of a method of it.
@@ -103,6 +114,7 @@ impl Worker<'_> {
                 self.put_rows(&table, &rows).await?;
             }
             Source::Collection(source) => self.copy(&table, &source).await?,
+            Source::Tensor(tensor) => Box::pin(self.load_numbers(&table, &tensor)).await?,
         }
         Ok(Collection::new(table).into())
     }
@@ -172,6 +184,7 @@ impl Worker<'_> {
             Action::Count(view) => return Ok(self.count(&view).await?.into()),
             Action::First(view) => return first_reply(&view, self.first(&view).await?.as_deref()),
             Action::Hash(view) => return Ok(hash_collection(&view, &self.read(&view, u64::MAX).await?).into()),
+            Action::Numbers(columns) => return Box::pin(self.read_numbers(&columns)).await,
             Action::Copy(literal) => return self.make(literal).await,
             Action::InsertRow(row) => self.put_rows(table, &[row]).await?,
             Action::Upsert(row) => txn.put(table, &row).await?,
@@ -182,6 +195,7 @@ impl Worker<'_> {
                     txn.put(table, &updated(row, &values)).await?;
                 }
             }
+            Action::PutNumbers { columns, value } => Box::pin(self.write_numbers(&columns, &value)).await?,
             Action::DeleteRow(key) => drop(txn.delete(table, &key).await?),
             Action::DeleteWhere(view) => self.delete(&view).await?,
             Action::Clear => txn.clear(table).await?,

@@ -5,14 +5,15 @@
 //! [`chain`] what chains keep, with [`policy`] for what only some of them do, [`reduce`] for what reduces them and
 //! [`reductions`] for when, and [`upkeep`] for what they do after a commit, which some wait for after a restart
 //! ([`unerased`]); [`trust`] is what services let each other do; [`read`] finds the rows of views, and [`reader`] the
-//! items of streams; [`contents`] is what is sent as it is read, of which [`batches`] are the rows, and [`tensor`]
-//! computes and writes tensors. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
+//! items of streams; [`contents`] is what is sent as it is read, of which [`batches`] are the rows; [`tensor`] computes and
+//! writes tensors, and [`matrix`] makes them of columns and columns of them. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
 
 mod batches;
 mod call;
 mod chain;
 mod cluster;
 mod contents;
+mod matrix;
 mod policy;
 mod read;
 mod reader;
@@ -288,11 +289,12 @@ impl Session {
         Worker::of(self).trusts(verb, link).await
     }
 
-    /// `state` with the rows of the collections in it.
+    /// `state` with the rows of the collections in it, and the elements of tensors. If `notes` are given, it is added to them
+    /// how these were computed.
     ///
     /// # Errors
     /// `TooLarge` if they take more than `bytes_max`.
-    pub(super) async fn read_all(&self, state: State, bytes_max: usize) -> Result<State> {
+    pub(super) async fn read_all(&self, state: State, bytes_max: usize, notes: Option<&Notes>) -> Result<State> {
         if !state.contains(is_collection) {
             return Ok(state);
         }
@@ -303,7 +305,10 @@ impl Session {
                     let rows = read::tuples(Box::pin(worker.read(collection, left)).await?)?;
                     State::from(Collection { rows: Some(rows), ..collection.as_ref().clone() })
                 }
-                State::Tensor(tensor) => Box::pin(worker.filled_tensor(tensor, left)).await?.into(),
+                State::Tensor(tensor) => {
+                    let worker = Worker { session: self, caller: Caller::default(), notes };
+                    Box::pin(worker.filled_tensor(tensor, left)).await?.into()
+                }
                 _ => continue,
             };
             left = left.saturating_sub(read.weight());

@@ -18,15 +18,13 @@ use crate::value::hash_tensor::TensorHasher;
 use crate::value::number::cast::cast;
 use crate::value::number::compare::is_truthy;
 use crate::value::tensor::elements::width;
-use crate::value::tensor::{
-    AxisBound, Base, Elements, Initial, Layout, Node, Operand, Shape, TensorSchema,
-};
-use crate::value::{Id, State, Tensor, Value};
+use crate::value::tensor::{AxisBound, Base, Elements, Initial, Layout, Node, Operand, Shape, TensorSchema};
+use crate::value::{Id, Number, State, Tensor, Value};
 
 /// Bytes of a result that is computed when it is made, whatever it is.
 const EAGER_BYTES: u64 = 1 << 20;
 /// Bytes of a result that is kept in memory.
-const MEMORY_BYTES: u64 = 16 << 20;
+pub(super) const MEMORY_BYTES: u64 = 16 << 20;
 /// Blocks that are written together.
 const GROUP: usize = 64;
 
@@ -67,15 +65,25 @@ impl Worker<'_> {
             Action::Done(state) => Ok(state),
             Action::Tensor(tensor) => self.settled(&evaluation, Arc::new(tensor)).await.map(State::Tensor),
             Action::Element { of, offset } => {
-                let entries = match of.schema.layout {
-                    Layout::Dense => return Ok(evaluation.piece(&of, offset..offset + 1).await?.get(0).into()),
-                    Layout::Sparse => evaluation.entries_within(&of, offset..offset + 1).await?,
-                };
-                Ok(if entries.is_empty() { of.schema.zero() } else { entries.values.get(0) }.into())
+                let element = element(&evaluation, &of, offset).await?;
+                self.note_places(&evaluation, || "reads an element".into());
+                Ok(element.into())
             }
-            Action::Fold { op, of } => Ok(evaluation.fold(op, &of).await?.into()),
-            Action::Norm { of, dtype } => Ok(evaluation.norm(&of, dtype).await?.into()),
-            Action::Hash(tensor) => self.hash_of_tensor(&evaluation, &tensor).await,
+            Action::Fold { op, of } => {
+                let folded = evaluation.fold(op, &of).await?;
+                self.note_places(&evaluation, || format!("reduces {} elements", of.size()));
+                Ok(folded.into())
+            }
+            Action::Norm { of, dtype } => {
+                let norm = evaluation.norm(&of, dtype).await?;
+                self.note_places(&evaluation, || format!("reduces {} elements", of.size()));
+                Ok(norm.into())
+            }
+            Action::Hash(tensor) => {
+                let hash = self.hash_of_tensor(&evaluation, &tensor).await?;
+                self.note_places(&evaluation, || format!("hashes {} elements", tensor.size()));
+                Ok(hash)
+            }
             Action::Make { schema, initial } => Ok(self.make_tensor(&schema, initial).into()),
             Action::Write { tensor, bounds, value } => {
                 let base = tensor.base().ok_or_else(|| Error::internal("only a base can be written to"))?;
@@ -84,26 +92,35 @@ impl Worker<'_> {
                     Layout::Dense => self.write_dense(&evaluation, &tensor, base, &bounds, &value).await?,
                     Layout::Sparse => self.write_sparse(&evaluation, &tensor, base, &bounds, &value).await?,
                 }
+                self.note_places(&evaluation, || format!("writes within {} elements", size_of(&bounds)));
                 Ok(State::NONE)
             }
         }
     }
 
-    fn evaluation(&self) -> Evaluation {
+    /// Notes what was done, and where it was computed.
+    fn note_places(&self, evaluation: &Evaluation, text: impl FnOnce() -> String) {
+        self.note(|| {
+            let (text, places) = (text(), evaluation.places());
+            if places.is_empty() { text } else { format!("{text}: {places}") }
+        });
+    }
+
+    pub(super) fn evaluation(&self) -> Evaluation {
         Evaluation::new(&self.session.devices, self.txn())
     }
 
     /// A base of this transaction.
     fn make_tensor(&self, schema: &TensorSchema, initial: Initial) -> Tensor {
         let initial = match initial {
-            Initial::Random { distribution, .. } => Initial::Random { seed: rand::random(), distribution },
+            Initial::Random { distribution, .. } => Initial::Random { seed: seed(), distribution },
             initial => initial,
         };
         Tensor::of(&self.txn().create(schema.rows()), schema, Arc::new(initial))
     }
 
     /// A state in which every base is as it is now.
-    fn frozen(&self, state: &State) -> Result<State> {
+    pub(super) fn frozen(&self, state: &State) -> Result<State> {
         let mut frozen = Vec::new();
         for found in state.find(is_base) {
             if let State::Tensor(tensor) = found {
@@ -128,18 +145,23 @@ impl Worker<'_> {
     async fn settled(&self, evaluation: &Evaluation, tensor: Arc<Tensor>) -> Result<Arc<Tensor>> {
         if tensor.schema.layout == Layout::Sparse {
             let entries = evaluation.entries(&tensor).await?;
+            self.note_places(evaluation, || format!("computes {} elements that are not zero", entries.len()));
             return Ok(initial(&tensor.schema, Initial::Entries(entries)));
         }
         let bytes = tensor.size().saturating_mul(width(tensor.dtype()) as u64);
         let is_costly = matches!(tensor.node, Node::Reduce { .. } | Node::MatMul { .. } | Node::ArgSort { .. });
         if bytes > EAGER_BYTES && !is_costly && tensor.depth() < Tensor::DEPTH_MAX {
+            self.note(|| format!("waits until its {} elements are needed", tensor.size()));
             return Ok(tensor);
         }
         if bytes > MEMORY_BYTES {
-            self.note(|| format!("computes {} elements to files", tensor.size()));
-            return evaluation.spilled(&tensor).await;
+            let spilled = evaluation.spilled(&tensor).await?;
+            self.note_places(evaluation, || format!("computes {} elements to files", tensor.size()));
+            return Ok(spilled);
         }
-        Ok(initial(&tensor.schema, Initial::Elements(evaluation.elements(&tensor).await?)))
+        let elements = evaluation.elements(&tensor).await?;
+        self.note_places(evaluation, || format!("computes {} elements", tensor.size()));
+        Ok(initial(&tensor.schema, Initial::Elements(elements)))
     }
 
     /// A tensor with its elements in memory, for a reply.
@@ -149,17 +171,21 @@ impl Worker<'_> {
     pub(super) async fn filled_tensor(&self, tensor: &Arc<Tensor>, bytes_max: u64) -> Result<Arc<Tensor>> {
         let (tensor, evaluation) = (self.frozen_tensor(tensor)?, self.evaluation());
         let too_large = || Error::too_large(format!("a tensor of shape {} is too large for a reply", tensor.shape()));
-        match tensor.schema.layout {
+        let filled = match tensor.schema.layout {
             Layout::Sparse => {
                 let entries = evaluation.entries(&tensor).await?;
                 if entries.weight() > bytes_max {
                     return Err(too_large());
                 }
-                Ok(initial(&tensor.schema, Initial::Entries(entries)))
+                Initial::Entries(entries)
             }
-            Layout::Dense if tensor.size().saturating_mul(width(tensor.dtype()) as u64) > bytes_max => Err(too_large()),
-            Layout::Dense => Ok(initial(&tensor.schema, Initial::Elements(evaluation.elements(&tensor).await?))),
-        }
+            Layout::Dense if tensor.size().saturating_mul(width(tensor.dtype()) as u64) > bytes_max => {
+                return Err(too_large());
+            }
+            Layout::Dense => Initial::Elements(evaluation.elements(&tensor).await?),
+        };
+        self.note_places(&evaluation, || format!("reads {} elements for the reply", tensor.size()));
+        Ok(initial(&tensor.schema, filled))
     }
 
     async fn hash_of_tensor(&self, evaluation: &Evaluation, tensor: &Arc<Tensor>) -> Result<State> {
@@ -192,7 +218,8 @@ impl Worker<'_> {
         bounds: &[AxisBound],
         value: &Operand,
     ) -> Result<()> {
-        let before = self.frozen_tensor(&Arc::new(Tensor::of(&base.table, &tensor.schema, Arc::clone(&base.initial))))?;
+        let before =
+            self.frozen_tensor(&Arc::new(Tensor::of(&base.table, &tensor.schema, Arc::clone(&base.initial))))?;
         let value = spread(&tensor.schema, bounds, value)?;
         let mapping = Mapping::of_bounds(tensor, bounds);
         let mut runs = Vec::new();
@@ -269,6 +296,26 @@ impl Worker<'_> {
             _ => self.txn().put(&base.table, &[offset.into(), schema.zero().into()]).await,
         }
     }
+}
+
+/// One element of a tensor.
+async fn element(evaluation: &Evaluation, of: &Arc<Tensor>, offset: u64) -> Result<Number> {
+    let range = offset..offset + 1;
+    let entries = match of.schema.layout {
+        Layout::Dense => return Ok(evaluation.piece(of, range).await?.get(0)),
+        Layout::Sparse => evaluation.entries_within(of, range).await?,
+    };
+    Ok(if entries.is_empty() { of.schema.zero() } else { entries.values.get(0) })
+}
+
+/// How many elements there are within bounds.
+fn size_of(bounds: &[AxisBound]) -> u64 {
+    let lens = bounds.iter().map(|bound| match bound {
+        AxisBound::At(_) => 1,
+        AxisBound::Range(start, end) => end - start,
+        AxisBound::Positions(positions) => positions.len() as u64,
+    });
+    lens.product()
 }
 
 /// Writes elements to the blocks of a dense tensor.
@@ -375,8 +422,15 @@ fn spread(schema: &TensorSchema, bounds: &[AxisBound], value: &Operand) -> Resul
     })
 }
 
-fn initial(schema: &TensorSchema, initial: Initial) -> Arc<Tensor> {
+/// What `initial` says, as a tensor that cannot be written to.
+pub(super) fn initial(schema: &TensorSchema, initial: Initial) -> Arc<Tensor> {
     Arc::new(Tensor::new(schema.clone(), Node::Initial(Arc::new(initial))))
+}
+
+/// What random elements are drawn from.
+fn seed() -> u64 {
+    let [bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = crate::env::secret();
+    u64::from_le_bytes(bytes)
 }
 
 fn is_base(state: &State) -> bool {

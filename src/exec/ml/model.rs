@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn weights_are_those_of_pytorch() {
         let linear = r#"[{"linear":{"units":2}}]"#;
-        let found = run(linear, &[3], &[&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[10.0, 20.0]], &[1.0, 0.0, 2.0, 0.0, 1.0, 0.0]);
+        let found =
+            run(linear, &[3], &[&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[10.0, 20.0]], &[1.0, 0.0, 2.0, 0.0, 1.0, 0.0]);
         assert_eq!(found, [17.0, 36.0, 12.0, 25.0]);
         let without = run(r#"[{"linear":{"units":1,"bias":false}}]"#, &[2], &[&[2.0, 3.0]], &[5.0, 7.0]);
         assert_eq!(without, [31.0]);

@@ -77,7 +77,10 @@ mod tests {
             parameter = step(&optimizer, number, parameter, tensor(&[gradient as f32]), &mut slots).unwrap();
             expected = formula(number as i32, expected, gradient);
             let found: f32 = parameter.clone().try_into_scalar().unwrap();
-            assert!((f64::from(found) - expected).abs() < 1e-5, "step {number} of {optimizer:?}: {found}, not {expected}");
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-5,
+                "step {number} of {optimizer:?}: {found}, not {expected}"
+            );
         }
     }
 
@@ -124,7 +127,8 @@ mod tests {
 
     #[test]
     fn slots_of_another_optimizer_are_refused() {
-        let found = step(&sgd(0.9, false, 0.0), 1, tensor(&[1.0]), tensor(&[1.0]), &mut [tensor(&[0.0]), tensor(&[0.0])]);
+        let found =
+            step(&sgd(0.9, false, 0.0), 1, tensor(&[1.0]), tensor(&[1.0]), &mut [tensor(&[0.0]), tensor(&[0.0])]);
         assert!(found.is_err());
     }
 }

@@ -44,7 +44,7 @@ impl Order {
     }
 
     /// The window that the next batch is in, and its rows there; nothing at the end of the epoch.
-    pub fn next(&mut self) -> Option<(Range<u64>, &[u32])> {
+    pub fn next(&mut self) -> Option<(Range<u64>, Vec<u32>)> {
         if self.done == self.picked.len() {
             let first = self.windows.pop()? * self.window;
             self.current = first..(first + self.window).min(self.rows);
@@ -57,7 +57,7 @@ impl Order {
         }
         let start = self.done;
         self.done = (start + self.batch).min(self.picked.len());
-        Some((self.current.clone(), &self.picked[start..self.done]))
+        Some((self.current.clone(), self.picked[start..self.done].to_vec()))
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 
+use super::device::OpKey;
 use super::kernel::{Chunk, Operand as Input};
 use super::piece::ranges;
-use super::region::compute;
 use super::{Evaluation, leaf};
 use crate::error::{Error, Result};
 use crate::value::Tensor;
@@ -106,10 +106,10 @@ impl Evaluation {
     }
 
     async fn multiply(&self, l: Elements, r: Elements, batch: u64, plan: Plan) -> Result<Elements> {
-        let devices = Arc::clone(&self.devices);
         let Plan { rows, inner, cols } = plan;
-        compute((batch * rows * inner * cols) as usize, move || {
-            let device = devices.place(l.dtype(), (batch * rows * cols) as usize);
+        let work = usize::try_from(batch.saturating_mul(rows).saturating_mul(inner).saturating_mul(cols));
+        let work = work.unwrap_or(usize::MAX);
+        self.on_device([(OpKey::MatMul, l.dtype())], work, move |device| {
             let (l, r) = (Chunk::upload(&l, device)?, Chunk::upload(&r, device)?);
             Chunk::matmul(l, r, batch as usize, rows as usize, inner as usize, cols as usize)?.download()
         })
@@ -117,9 +117,7 @@ impl Evaluation {
     }
 
     async fn added(&self, l: Elements, r: Elements) -> Result<Elements> {
-        let devices = Arc::clone(&self.devices);
-        compute(l.len(), move || {
-            let device = devices.place(l.dtype(), l.len());
+        self.on_device([(OpKey::Binary(Binary::Add), l.dtype())], l.len(), move |device| {
             let (l, r) = (Chunk::upload(&l, device)?, Chunk::upload(&r, device)?);
             Chunk::binary(Binary::Add, Input::Chunk(l), Input::Chunk(r))?.download()
         })

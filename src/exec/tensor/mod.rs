@@ -20,6 +20,8 @@ mod reduce;
 mod region;
 mod sort;
 mod sparse;
+#[cfg(test)]
+mod tests;
 mod view;
 mod whole;
 
@@ -29,10 +31,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use self::device::Devices;
-use self::whole::Whole;
+use self::device::{Devices, Tally};
 pub(super) use self::sparse::{each_place, span};
 pub(super) use self::view::Mapping;
+use self::whole::Whole;
 use crate::storage::Transaction;
 use crate::value::Tensor;
 use crate::value::tensor::{Elements, Entries};
@@ -50,6 +52,8 @@ type Panel = Arc<tokio::sync::Mutex<Option<(u64, Elements)>>>;
 /// One use of an expression: what it is computed with, and the parts that were computed already.
 pub(crate) struct Evaluation {
     devices: Arc<Devices>,
+    /// Where the pieces of it were computed.
+    tally: Arc<Tally>,
     /// Where large results go meanwhile.
     txn: Arc<Transaction>,
     /// Results that are needed as a whole, by the addresses of their expressions, which are kept so that no address is used
@@ -64,6 +68,18 @@ pub(crate) struct Evaluation {
 impl Evaluation {
     /// An evaluation in which nothing was computed yet.
     pub fn new(devices: &Arc<Devices>, txn: &Arc<Transaction>) -> Self {
-        Self { devices: Arc::clone(devices), txn: Arc::clone(txn), results: Mutex::default(), kept: Mutex::default(), panels: Mutex::default() }
+        Self {
+            devices: Arc::clone(devices),
+            tally: Arc::default(),
+            txn: Arc::clone(txn),
+            results: Mutex::default(),
+            kept: Mutex::default(),
+            panels: Mutex::default(),
+        }
+    }
+
+    /// Where pieces were computed so far and why there, in words; nothing if nothing was computed.
+    pub fn places(&self) -> String {
+        self.devices.describe(&self.tally)
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 
+use super::device::OpKey;
 use super::kernel::{Chunk, Operand as Input, combine};
 use super::piece::ranges;
-use super::region::compute;
 use super::{Evaluation, PARALLEL, PIECE_LEN, leaf};
 use crate::error::{Error, Result};
 use crate::value::number::cast::cast;
@@ -86,9 +86,8 @@ impl Evaluation {
         dtype: NumberClass,
         (outer, len, inner): (u64, u64, u64),
     ) -> Result<Elements> {
-        let devices = Arc::clone(&self.devices);
-        compute(elements.len(), move || {
-            let chunk = Chunk::upload(&elements, devices.place(elements.dtype(), elements.len()))?;
+        self.on_device([(OpKey::Reduce(op), elements.dtype())], elements.len(), move |device| {
+            let chunk = Chunk::upload(&elements, device)?;
             let reduced = chunk.reduce(op, outer as usize, len as usize, inner as usize)?;
             reduced.cast(dtype)?.download()
         })
@@ -97,9 +96,7 @@ impl Evaluation {
 
     /// What two parts are reduced to together.
     async fn merged(&self, op: Reduction, l: Elements, r: Elements) -> Result<Elements> {
-        let devices = Arc::clone(&self.devices);
-        compute(l.len(), move || {
-            let device = devices.place(l.dtype(), l.len());
+        self.on_device([(OpKey::Reduce(op), l.dtype())], l.len(), move |device| {
             let (dtype, l, r) = (l.dtype(), Chunk::upload(&l, device)?, Chunk::upload(&r, device)?);
             let merged = match op {
                 Reduction::Sum => Chunk::binary(Binary::Add, Input::Chunk(l), Input::Chunk(r)),
@@ -125,9 +122,8 @@ impl Evaluation {
             return self.fold_entries(op, of).await;
         }
         let folded = self.pieces(of).map_ok(|elements| {
-            let devices = Arc::clone(&self.devices);
-            compute(elements.len(), move || {
-                Chunk::upload(&elements, devices.place(elements.dtype(), elements.len()))?.fold(op)
+            self.on_device([(OpKey::Reduce(op), elements.dtype())], elements.len(), move |device| {
+                Chunk::upload(&elements, device)?.fold(op)
             })
         });
         let mut folded = folded.try_buffered(PARALLEL);
@@ -160,7 +156,7 @@ impl Evaluation {
                 let mut total = 0.0;
                 let mut pieces = self.pieces(of);
                 while let Some(piece) = pieces.try_next().await? {
-                    total += compute(piece.len(), move || squares(&piece)).await?;
+                    total += self.on_device([], piece.len(), move |_| squares(&piece)).await?;
                 }
                 total
             }

@@ -1,16 +1,18 @@
 //! Regions: what works element by element, computed together on one device.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::device::Devices;
-use super::kernel::{Chunk, Operand as Input};
+use burn::tensor::Device;
+
 use super::Evaluation;
+use super::device::OpKey;
+use super::kernel::{Chunk, Operand as Input};
 use crate::error::{Error, Result};
 use crate::storage::files::run_blocking;
-use crate::value::Tensor;
 use crate::value::tensor::{Elements, Node, Operand};
+use crate::value::{NumberClass, Tensor};
 
 /// Elements that are computed at once, where others wait: fewer than it is worth to hand over to another thread.
 const INLINE_LEN: usize = 16 << 10;
@@ -29,17 +31,32 @@ impl Evaluation {
             let elements = self.piece(&leaf, range.clone()).await?;
             leaves.insert(address(&leaf), (leaf, elements));
         }
-        let (devices, tensor) = (Arc::clone(&self.devices), Arc::clone(tensor));
-        let len = (range.end - range.start) as usize;
-        compute(len, move || Region::new(&devices, leaves, seen, len).run(&tensor)).await
+        let mut ops = Vec::new();
+        keys(tensor, &mut HashSet::new(), &mut ops);
+        let (tensor, len) = (Arc::clone(tensor), (range.end - range.start) as usize);
+        let function =
+            move |device: &Device| Region { device, leaves, uses: seen, computed: HashMap::new() }.run(&tensor);
+        self.on_device(ops, len, function).await
+    }
+
+    /// Computes a piece by functions of operands of a class, on the device that suits them; where there are none, on the CPU.
+    /// `work` is how many elements there are, or, for products of matrices, how many multiplications.
+    ///
+    /// # Errors
+    /// Those of `function`.
+    pub(super) async fn on_device<T: Send + 'static>(
+        &self,
+        ops: impl IntoIterator<Item = (OpKey, NumberClass)> + Send + 'static,
+        work: usize,
+        function: impl FnOnce(&Device) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (devices, tally) = (Arc::clone(&self.devices), Arc::clone(&self.tally));
+        apart(work, move || devices.compute(ops, work, &tally, function)).await
     }
 }
 
-/// Computes `len` elements, on another thread if these are many.
-pub(super) async fn compute<T: Send + 'static>(
-    len: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
+/// Does work on so many elements, on another thread if these are many.
+async fn apart<T: Send + 'static>(len: usize, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     if len <= INLINE_LEN {
         return work();
     }
@@ -68,22 +85,33 @@ fn walk(tensor: &Arc<Tensor>, uses: &mut HashMap<usize, usize>, leaves: &mut Vec
     }
 }
 
+/// The functions of a region, with the class of their operands.
+fn keys(tensor: &Arc<Tensor>, seen: &mut HashSet<usize>, ops: &mut Vec<(OpKey, NumberClass)>) {
+    if !is_pointwise(tensor) || !seen.insert(address(tensor)) {
+        return;
+    }
+    let of = tensor.node.operands().next().map_or(tensor.dtype(), |of| of.dtype());
+    match &tensor.node {
+        Node::Cast { .. } => ops.push((OpKey::Cast(tensor.dtype()), of)),
+        Node::Unary { op, .. } => ops.push((OpKey::Unary(*op), of)),
+        // Operands of "and" and the like may be of two classes.
+        Node::Binary { op, .. } => ops.extend(tensor.node.operands().map(|of| (OpKey::Binary(*op), of.dtype()))),
+        _ => ops.push((OpKey::Select, tensor.dtype())),
+    }
+    tensor.node.operands().for_each(|operand| keys(operand, seen, ops));
+}
+
 /// A region that is being computed.
 struct Region<'a> {
-    devices: &'a Devices,
+    device: &'a Device,
     leaves: Leaves,
     /// How often each tensor will still be used.
     uses: HashMap<usize, usize>,
     /// What was computed and is used again.
     computed: HashMap<usize, Chunk>,
-    len: usize,
 }
 
-impl<'a> Region<'a> {
-    fn new(devices: &'a Devices, leaves: Leaves, uses: HashMap<usize, usize>, len: usize) -> Self {
-        Self { devices, leaves, uses, computed: HashMap::new(), len }
-    }
-
+impl Region<'_> {
     fn run(mut self, tensor: &Arc<Tensor>) -> Result<Elements> {
         self.chunk(tensor)?.download()
     }
@@ -95,7 +123,9 @@ impl<'a> Region<'a> {
             *left = left.saturating_sub(1);
             *left
         });
-        if let Some(chunk) = if left == 0 { self.computed.remove(&address) } else { self.computed.get(&address).cloned() } {
+        if let Some(chunk) =
+            if left == 0 { self.computed.remove(&address) } else { self.computed.get(&address).cloned() }
+        {
             return Ok(chunk);
         }
         let chunk = self.computed_chunk(tensor)?;
@@ -119,7 +149,7 @@ impl<'a> Region<'a> {
                 Chunk::select(condition, then, or_else, tensor.dtype())
             }
             _ => match self.leaves.get(&address(tensor)) {
-                Some((_, elements)) => Chunk::upload(elements, self.devices.place(tensor.dtype(), self.len)),
+                Some((_, elements)) => Chunk::upload(elements, self.device),
                 None => Err(Error::internal("a region lacks one of its leaves")),
             },
         }

@@ -7,7 +7,6 @@ use futures::stream::{self, BoxStream};
 
 use super::kernel::Chunk;
 use super::piece::ranges;
-use super::region::compute;
 use super::{Evaluation, PIECE_LEN};
 use crate::error::{Error, Result};
 use crate::value::Tensor;
@@ -28,9 +27,8 @@ impl Evaluation {
                 return Err(Error::too_large(message));
             }
             let elements = self.piece(of, rows.start * len..rows.end * len).await?;
-            let devices = Arc::clone(&self.devices);
-            compute(elements.len(), move || {
-                let chunk = Chunk::upload(&elements, devices.place(elements.dtype(), elements.len()))?;
+            self.on_device([], elements.len(), move |cpu| {
+                let chunk = Chunk::upload(&elements, cpu)?;
                 chunk.argsort((rows.end - rows.start) as usize, len as usize)?.download()
             })
             .await

@@ -8,9 +8,9 @@ use arrow::buffer::{Buffer, MutableBuffer};
 use super::whole::{Whole, fits};
 use super::{Evaluation, PIECE_LEN, leaf};
 use crate::error::{Error, Result};
+use crate::value::Tensor;
 use crate::value::tensor::elements::width;
 use crate::value::tensor::{AxisBound, Elements, Node};
-use crate::value::Tensor;
 
 /// Runs that are read one by one, even if they are short.
 const RUNS_MAX: u64 = 16;
@@ -73,9 +73,10 @@ pub(super) fn mapping(tensor: &Tensor) -> Result<(&Arc<Tensor>, Mapping)> {
             let missing = multiples.len() - of.shape().ndim();
             let own = of.shape().dims().iter().copied().zip(of.shape().strides());
             let own = std::iter::repeat_n((1, 0), missing).chain(own);
-            let axes = multiples.iter().zip(own).flat_map(|(times, (dim, stride))| {
-                [Axis::new(*times, 0), Axis::new(dim, stride)]
-            });
+            let axes = multiples
+                .iter()
+                .zip(own)
+                .flat_map(|(times, (dim, stride))| [Axis::new(*times, 0), Axis::new(dim, stride)]);
             (of, Mapping { start: 0, axes: axes.collect() })
         }
         Node::Diagonal { of } => {
@@ -98,11 +99,9 @@ fn slice(of: &Tensor, bounds: &[AxisBound]) -> Mapping {
                 mapping.start += start * stride;
                 mapping.axes.push(Axis::new(end - start, stride));
             }
-            AxisBound::Positions(positions) => mapping.axes.push(Axis {
-                dim: positions.len() as u64,
-                stride,
-                positions: Some(Arc::clone(positions)),
-            }),
+            AxisBound::Positions(positions) => {
+                mapping.axes.push(Axis { dim: positions.len() as u64, stride, positions: Some(Arc::clone(positions)) })
+            }
         }
     }
     mapping
@@ -320,8 +319,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::{Number, NumberClass};
     use crate::value::tensor::{Initial, Layout, Shape, TensorSchema};
+    use crate::value::{Number, NumberClass};
 
     fn tensor(dims: &[u64], node: Node) -> Arc<Tensor> {
         let shape = Shape::try_new(dims).unwrap();
@@ -350,7 +349,10 @@ mod tests {
         let positions = AxisBound::Positions([2, 0, 0].into());
         let picked = Node::Slice { of: Arc::clone(&of), bounds: [AxisBound::Range(0, 2), positions].into() };
         assert_eq!(places(&tensor(&[2, 3], picked)), [2, 0, 0, 5, 3, 3]);
-        assert_eq!(places(&tensor(&[2, 2, 3], Node::Broadcast { of: Arc::clone(&of) })), [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]);
+        assert_eq!(
+            places(&tensor(&[2, 2, 3], Node::Broadcast { of: Arc::clone(&of) })),
+            [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+        );
         let tile = Node::Tile { of: Arc::clone(&of), multiples: [1, 2].into() };
         assert_eq!(places(&tensor(&[2, 6], tile)), [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5]);
         let diagonal = Node::Diagonal { of: counted(&[2, 2, 2]) };

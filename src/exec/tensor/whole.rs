@@ -73,7 +73,7 @@ impl Evaluation {
     }
 
     /// Writes all elements of a dense tensor to a tensor of the transaction, and returns that.
-    pub(super) async fn spilled(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
+    pub(in crate::exec) async fn spilled(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
         let table = self.txn.create(tensor.schema.rows());
         let mut blocks = Blocks::new(tensor);
         let mut pieces = self.produce(tensor);

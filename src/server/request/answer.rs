@@ -24,7 +24,7 @@ use crate::server::form::Form;
 use crate::server::http::Host;
 use crate::server::query::{Query, View};
 use crate::server::routes::{Endpoint, Route, Target};
-use crate::server::{docs, openapi, page, replicas, sql};
+use crate::server::{devices, docs, openapi, page, replicas, sql};
 use crate::txn::Txn;
 use crate::value::{Doc, Link, Verb};
 
@@ -85,7 +85,8 @@ fn fixed(host: &Host, route: &Route, query: &Query) -> Option<Result<Reply>> {
             Err(Error::not_implemented("tokens for replication come with services, in a later release"))
         }
         Endpoint::Metrics => {
-            let text = host.metrics.render(&host.kernel.stats(), &host.store.stats(), host.clock.now());
+            let (stats, store, devices) = (host.kernel.stats(), host.store.stats(), host.kernel.devices().stats());
+            let text = host.metrics.render(&stats, &store, &devices, host.clock.now());
             text.map(|text| Reply::new(route.content_type, text))
         }
         Endpoint::Health => {
@@ -94,6 +95,7 @@ fn fixed(host: &Host, route: &Route, query: &Query) -> Option<Result<Reply>> {
         }
         Endpoint::OpenApi => Ok(Reply::new(route.content_type, openapi::DESCRIPTION.clone())),
         Endpoint::Docs => Ok(Reply::new(route.content_type, docs::PAGE.clone())),
+        Endpoint::Devices => Ok(Reply::new(route.content_type, devices::text(host.kernel.devices()))),
     })
 }
 

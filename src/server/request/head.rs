@@ -102,9 +102,12 @@ impl Head {
                     (Operation::ServiceCall(Right::Execute), service)
                 }
                 Endpoint::Hypothetical | Endpoint::Explain => (Operation::Hypothetical, Link::local(Vec::new())),
-                Endpoint::Tokens | Endpoint::Metrics | Endpoint::Health | Endpoint::OpenApi | Endpoint::Docs => {
-                    (Operation::Common, Link::local(Vec::new()))
-                }
+                Endpoint::Tokens
+                | Endpoint::Metrics
+                | Endpoint::Health
+                | Endpoint::OpenApi
+                | Endpoint::Docs
+                | Endpoint::Devices => (Operation::Common, Link::local(Vec::new())),
             },
             Target::Link(link) => (Operation::of(self.verb, link.path()), link.clone()),
         }

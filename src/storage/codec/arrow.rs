@@ -24,11 +24,10 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
 
-use crate::value::NumberClass;
 use crate::value::schema::{Column, ColumnType, Schema};
-use crate::value::tensor::columns::part_type;
+use crate::value::tensor::columns::column_type;
 
 pub use build::RowBuilder;
 pub use cast::cast_batch;
@@ -46,7 +45,7 @@ const PARTS: i32 = 2;
 /// The type of the Arrow arrays that hold the cells of a column.
 pub fn data_type(column: &Column) -> DataType {
     match column.ty {
-        ColumnType::Number(class) => number_type(class),
+        ColumnType::Number(class) => column_type(class),
         ColumnType::String
         | ColumnType::Id
         | ColumnType::Link
@@ -69,16 +68,4 @@ fn field(column: &Column) -> Field {
     let class = (CLASS.to_owned(), column.class.path().to_owned());
     let slot = (SLOT.to_owned(), column.slot.to_string());
     Field::new(column.name.as_str(), data_type(column), column.nullable).with_metadata(HashMap::from([class, slot]))
-}
-
-fn number_type(class: NumberClass) -> DataType {
-    match class {
-        NumberClass::C32 | NumberClass::C64 => DataType::FixedSizeList(part_field(part_type(class)), PARTS),
-        real => part_type(real),
-    }
-}
-
-/// The field of the parts of a complex number.
-fn part_field(part: DataType) -> FieldRef {
-    Arc::new(Field::new_list_field(part, false))
 }

@@ -2,12 +2,14 @@
 //!
 //! A complex number has two *parts* there, which follow each other; any other element is one part. A Bool, which is a byte
 //! here, is a bit there. Everything else has the same bytes, which are shared.
+//!
+//! As the cells of a column, the parts of each complex number are a list.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray as _, BooleanArray, make_array};
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray as _, BooleanArray, FixedSizeListArray, make_array};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 
 use super::Elements;
 use super::elements::width;
@@ -38,6 +40,19 @@ pub fn part_type(dtype: NumberClass) -> DataType {
     }
 }
 
+/// The type of the column whose cells are elements.
+pub fn column_type(dtype: NumberClass) -> DataType {
+    match parts(dtype) {
+        1 => part_type(dtype),
+        parts => DataType::FixedSizeList(part_field(part_type(dtype)), parts as i32),
+    }
+}
+
+/// The field of the parts of complex numbers in a column.
+pub fn part_field(part: DataType) -> FieldRef {
+    Arc::new(Field::new_list_field(part, false))
+}
+
 impl Elements {
     /// The parts of all elements.
     ///
@@ -51,6 +66,28 @@ impl Elements {
         let (len, buffers) = (self.len() * parts(self.dtype()), vec![bytes.clone()]);
         let data = ArrayData::try_new(part_type(self.dtype()), len, None, 0, buffers, vec![]);
         data.map(make_array).map_err(|error| Error::internal(format!("elements are no column: {error}")))
+    }
+
+    /// The elements as the cells of a column.
+    ///
+    /// # Errors
+    /// As [`Elements::to_parts`].
+    pub fn to_column(&self) -> Result<ArrayRef> {
+        let array = self.to_parts()?;
+        let DataType::FixedSizeList(field, parts) = column_type(self.dtype()) else { return Ok(array) };
+        let cells = FixedSizeListArray::try_new(field, parts, array, None);
+        Ok(Arc::new(cells.map_err(|error| Error::internal(format!("elements are no column: {error}")))?))
+    }
+
+    /// The elements that are the cells of a column. What nulls stand for is not said.
+    ///
+    /// # Errors
+    /// `Internal` if the column is not of [`column_type`].
+    pub fn from_column(dtype: NumberClass, array: &dyn Array) -> Result<Self> {
+        match array.as_fixed_size_list_opt() {
+            Some(cells) => Self::from_parts(dtype, cells.values().as_ref()),
+            None => Self::from_parts(dtype, array),
+        }
     }
 
     /// The elements whose parts these are. What nulls stand for is not said.
@@ -87,6 +124,18 @@ mod tests {
             assert_eq!(Elements::from_parts(dtype, &array).unwrap(), elements, "{dtype:?}");
             let rest = array.slice(parts(dtype), 2 * parts(dtype));
             assert_eq!(Elements::from_parts(dtype, &rest).unwrap(), elements.slice(1, 2), "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn cells_come_back() {
+        for dtype in NumberClass::ALL {
+            let elements = Elements::from_numbers(dtype, [0, 1, 2, 300].map(Number::I64));
+            let column = elements.to_column().unwrap();
+            assert_eq!((column.data_type(), column.len()), (&column_type(dtype), 4));
+            assert_eq!(Elements::from_column(dtype, &column).unwrap(), elements, "{dtype:?}");
+            let rest = column.slice(1, 2);
+            assert_eq!(Elements::from_column(dtype, &rest).unwrap(), elements.slice(1, 2), "{dtype:?}");
         }
     }
 

@@ -18,38 +18,83 @@ pub enum Node {
     /// [`Node::Stored`].
     Base(Arc<Base>),
     /// The elements of a base as they were at one time.
-    Stored { content: Arc<dyn Content>, initial: Arc<Initial> },
+    Stored {
+        content: Arc<dyn Content>,
+        initial: Arc<Initial>,
+    },
     /// What a base has where nothing was written.
     Initial(Arc<Initial>),
     /// A part. There is a bound for each axis of the operand; axes with [`AxisBound::At`] are dropped.
-    Slice { of: Arc<Tensor>, bounds: Box<[AxisBound]> },
+    Slice {
+        of: Arc<Tensor>,
+        bounds: Box<[AxisBound]>,
+    },
     /// Axis `i` of the result is axis `permutation[i]` of the operand.
-    Transpose { of: Arc<Tensor>, permutation: Box<[usize]> },
+    Transpose {
+        of: Arc<Tensor>,
+        permutation: Box<[usize]>,
+    },
     /// The same elements in the same order, in another shape.
-    Reshape { of: Arc<Tensor> },
+    Reshape {
+        of: Arc<Tensor>,
+    },
     /// The elements repeated along axes that are new, or of dimension 1 in the operand.
-    Broadcast { of: Arc<Tensor> },
+    Broadcast {
+        of: Arc<Tensor>,
+    },
     /// Every element as one of the dtype of the result, as [`crate::value::number::cast::cast`] does it.
-    Cast { of: Arc<Tensor> },
+    Cast {
+        of: Arc<Tensor>,
+    },
     /// The same elements in the other layout.
-    Relayout { of: Arc<Tensor> },
-    Unary { op: Unary, of: Arc<Tensor> },
+    Relayout {
+        of: Arc<Tensor>,
+    },
+    Unary {
+        op: Unary,
+        of: Arc<Tensor>,
+    },
     /// Operands broadcast to the shape of the result.
-    Binary { op: Binary, l: Operand, r: Operand },
+    Binary {
+        op: Binary,
+        l: Operand,
+        r: Operand,
+    },
     /// Where the condition is not zero the first choice, elsewhere the second. All three broadcast.
-    Select { condition: Arc<Tensor>, then: Operand, or_else: Operand },
+    Select {
+        condition: Arc<Tensor>,
+        then: Operand,
+        or_else: Operand,
+    },
     /// Over these axes, in ascending order. They are of dimension 1 in the result, or dropped.
-    Reduce { op: Reduction, of: Arc<Tensor>, axes: Box<[usize]> },
+    Reduce {
+        op: Reduction,
+        of: Arc<Tensor>,
+        axes: Box<[usize]>,
+    },
     /// Of the last two axes; the axes before broadcast. Both operands have at least two axes.
-    MatMul { l: Arc<Tensor>, r: Arc<Tensor> },
+    MatMul {
+        l: Arc<Tensor>,
+        r: Arc<Tensor>,
+    },
     /// The diagonals of the matrices in the last two axes, which are square.
-    Diagonal { of: Arc<Tensor> },
+    Diagonal {
+        of: Arc<Tensor>,
+    },
     /// One after the other along an axis.
-    Concatenate { axis: usize, parts: Box<[Arc<Tensor>]> },
+    Concatenate {
+        axis: usize,
+        parts: Box<[Arc<Tensor>]>,
+    },
     /// The operand repeated this often along each axis.
-    Tile { of: Arc<Tensor>, multiples: Box<[u64]> },
+    Tile {
+        of: Arc<Tensor>,
+        multiples: Box<[u64]>,
+    },
     /// The positions that sort each row along the last axis; equal elements keep their order.
-    ArgSort { of: Arc<Tensor> },
+    ArgSort {
+        of: Arc<Tensor>,
+    },
 }
 
 impl Node {

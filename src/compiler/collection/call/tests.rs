@@ -40,7 +40,9 @@ fn perform(rows: &mut Vec<Vec<State>>, collection: &Collection, action: Action) 
         Action::IsEmpty(view) => return Ok(read(&view, rows).is_empty().into()),
         Action::Count(view) => return Ok((read(&view, rows).len() as u64).into()),
         Action::First(view) => return first_reply(&view, read(&view, rows).first().map(Vec::as_slice)),
-        Action::Hash(_) | Action::Copy(_) | Action::InsertAll(_) => panic!("this needs more than rows"),
+        Action::Hash(_) | Action::Copy(_) | Action::InsertAll(_) | Action::Numbers(_) | Action::PutNumbers { .. } => {
+            panic!("this needs more than rows")
+        }
         Action::InsertRow(row) if rows.contains(&row) => {}
         Action::InsertRow(row) => rows.push(row),
         Action::Upsert(row) => {
@@ -425,6 +427,22 @@ fn updates_of_tables() {
     table_is(&[("", r#"[["yew"],{"zone":7}]"#), ("count", "[null]")], "4");
     table_is(&[("", "[null,{}]"), all], T);
     table_is(&[("", r#"[[["zone",[null,["ex",3]]]],{"zone":0}]"#), ("count", r#"[[["zone",0]]]"#)], "2");
+}
+
+#[test]
+fn columns_as_tensors() {
+    let table = sample::collection(Kind::Table, TS);
+    for request in ["[null]", r#"["zone"]"#, r#"[["zone","since"]]"#, "{}", r#"{"zone":[]}"#] {
+        let action = planned(&table, ("tensor", request)).unwrap();
+        assert!(matches!(action, Action::Numbers(_)) && !action.is_write(), "{request}");
+    }
+    table_fails(&[("tensor", r#"["city"]"#)], BAD);
+    table_fails(&[("tensor", r#"["zone",5]"#)], BAD);
+    for request in ["DELETE null", r#"{"bounds":[1]}"#] {
+        table_fails(&[("tensor", request)], ErrorKind::MethodNotAllowed);
+        btree_fails(&[("tensor", request)], ErrorKind::MethodNotAllowed);
+    }
+    btree_fails(&[("tensor", r#"["sku",5]"#)], ErrorKind::MethodNotAllowed);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use futures::future::BoxFuture;
 
 use super::super::Evaluation;
+use super::super::device::OpKey;
 use super::super::kernel::{Chunk, Operand as Input};
-use super::super::region::compute;
 use super::{picked, without_zeros};
 use crate::error::{Error, Result};
 use crate::value::tensor::{Binary, Elements, Entries, Layout, Node, Operand, Shape, TensorSchema, Unary};
@@ -18,25 +19,43 @@ enum Values {
     Number(Number),
 }
 
+impl Values {
+    /// The class of the elements, unless this is a number.
+    fn dtype(&self) -> Option<NumberClass> {
+        match self {
+            Values::Elements(elements) => Some(elements.dtype()),
+            Values::Number(_) => None,
+        }
+    }
+
+    /// This as an operand, on a device.
+    fn input(&self, device: &Device) -> Result<Input> {
+        match self {
+            Values::Elements(elements) => Chunk::upload(elements, device).map(Input::Chunk),
+            Values::Number(number) => Ok(Input::Number(*number)),
+        }
+    }
+}
+
 impl Evaluation {
     pub(super) async fn cast_entries(&self, entries: Entries, dtype: NumberClass) -> Result<Entries> {
-        let values = self.applied(entries.values, move |chunk| chunk.cast(dtype)).await?;
+        let values = self.applied(entries.values, OpKey::Cast(dtype), move |chunk| chunk.cast(dtype)).await?;
         without_zeros(entries.offsets, values)
     }
 
     pub(super) async fn unary_entries(&self, entries: Entries, op: Unary) -> Result<Entries> {
-        let values = self.applied(entries.values, move |chunk| chunk.unary(op)).await?;
+        let values = self.applied(entries.values, OpKey::Unary(op), move |chunk| chunk.unary(op)).await?;
         without_zeros(entries.offsets, values)
     }
 
     async fn applied(
         &self,
         values: Elements,
+        key: OpKey,
         function: impl FnOnce(Chunk) -> Result<Chunk> + Send + 'static,
     ) -> Result<Elements> {
-        let devices = Arc::clone(&self.devices);
-        compute(values.len(), move || {
-            function(Chunk::upload(&values, devices.place(values.dtype(), values.len()))?)?.download()
+        self.on_device([(key, values.dtype())], values.len(), move |device| {
+            function(Chunk::upload(&values, device)?)?.download()
         })
         .await
     }
@@ -52,17 +71,10 @@ impl Evaluation {
         let (l, r) = (stretched(l, tensor.shape())?, stretched(r, tensor.shape())?);
         let offsets = self.support(&[&l, &r]).await?;
         let (l, r) = (self.at(&l, &offsets).await?, self.at(&r, &offsets).await?);
-        let (devices, len) = (Arc::clone(&self.devices), offsets.len());
-        let values = compute(len, move || {
-            let input = |values: Values| match values {
-                Values::Number(number) => Ok(Input::Number(number)),
-                Values::Elements(elements) => {
-                    Chunk::upload(&elements, devices.place(elements.dtype(), len)).map(Input::Chunk)
-                }
-            };
-            Chunk::binary(op, input(l)?, input(r)?)?.download()
-        })
-        .await?;
+        let dtypes = [l.dtype(), r.dtype()].into_iter().flatten();
+        let ops = dtypes.map(move |dtype| (OpKey::Binary(op), dtype));
+        let function = move |device: &Device| Chunk::binary(op, l.input(device)?, r.input(device)?)?.download();
+        let values = self.on_device(ops, offsets.len(), function).await?;
         without_zeros(offsets, values)
     }
 
@@ -82,16 +94,12 @@ impl Evaluation {
             return Err(Error::internal("a condition is a number"));
         };
         let (then, or_else) = (self.at(&then, &offsets).await?, self.at(&or_else, &offsets).await?);
-        let (devices, dtype) = (Arc::clone(&self.devices), tensor.dtype());
-        let values = compute(offsets.len(), move || {
-            let upload = |elements: &Elements| Chunk::upload(elements, devices.place(elements.dtype(), elements.len()));
-            let input = |values: Values| match values {
-                Values::Number(number) => Ok(Input::Number(number)),
-                Values::Elements(elements) => upload(&elements).map(Input::Chunk),
-            };
-            Chunk::select(upload(&condition)?, input(then)?, input(or_else)?, dtype)?.download()
-        })
-        .await?;
+        let dtype = tensor.dtype();
+        let function = move |device: &Device| {
+            let condition = Chunk::upload(&condition, device)?;
+            Chunk::select(condition, then.input(device)?, or_else.input(device)?, dtype)?.download()
+        };
+        let values = self.on_device([(OpKey::Select, dtype)], offsets.len(), function).await?;
         without_zeros(offsets, values)
     }
 

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::Evaluation;
-use super::super::region::compute;
 use super::values::{Arithmetic, computed_in};
 use super::without_zeros;
 use crate::error::Result;
@@ -40,7 +39,7 @@ impl Evaluation {
             .map(|at| (super::super::matmul::matrix_of(tensor, l, at), super::super::matmul::matrix_of(tensor, r, at)))
             .collect();
         let dtype = tensor.dtype();
-        compute(usize::MAX, move || {
+        self.on_device([], usize::MAX, move |_| {
             let (offsets, numbers) = computed_in!(dtype, products(&pairs, sizes, &left, &right));
             without_zeros(offsets.into(), Elements::from_numbers(dtype, numbers))
         })
@@ -49,12 +48,7 @@ impl Evaluation {
 }
 
 /// The products of pairs of matrices, given by their numbers in the operands.
-fn products<T: Arithmetic>(
-    pairs: &[(u64, u64)],
-    sizes: Sizes,
-    l: &Entries,
-    r: &Entries,
-) -> (Vec<u64>, Vec<Number>) {
+fn products<T: Arithmetic>(pairs: &[(u64, u64)], sizes: Sizes, l: &Entries, r: &Entries) -> (Vec<u64>, Vec<Number>) {
     let (left, right) = (T::all(&l.values), T::all(&r.values));
     let (mut offsets, mut numbers) = (Vec::new(), Vec::new());
     let mut row_sum = RowSum::new(sizes.cols);

@@ -37,7 +37,7 @@ impl Evaluation {
     }
 
     /// The entries of a tensor whose numbers are in `range`.
-    pub(super) fn entries_within<'a>(
+    pub(in crate::exec) fn entries_within<'a>(
         &'a self,
         tensor: &'a Arc<Tensor>,
         range: Range<u64>,
@@ -164,7 +164,8 @@ fn moved(offsets: Vec<u64>, values: &Elements) -> Result<Entries> {
 
 /// Entries without those that are zero.
 fn without_zeros(offsets: Arc<[u64]>, values: Elements) -> Result<Entries> {
-    let places: Vec<usize> = values.iter().enumerate().filter(|(_, value)| is_truthy(*value)).map(|(at, _)| at).collect();
+    let places: Vec<usize> =
+        values.iter().enumerate().filter(|(_, value)| is_truthy(*value)).map(|(at, _)| at).collect();
     if places.len() == offsets.len() {
         return Ok(Entries { offsets, values });
     }

@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray as _, RecordBatch};
-use arrow::buffer::Buffer;
+use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use futures::TryStreamExt as _;
 
@@ -12,7 +11,6 @@ use super::super::{Evaluation, leaf};
 use super::{none, picked, within, without_zeros};
 use crate::error::{Error, Result};
 use crate::value::number::compare::is_truthy;
-use crate::value::tensor::elements::width;
 use crate::value::tensor::{Content, Elements, Entries, Initial};
 use crate::value::{Number, NumberClass, Tensor};
 
@@ -68,30 +66,11 @@ impl Evaluation {
 fn columns(dtype: NumberClass, batch: &RecordBatch) -> Result<(Vec<u64>, Elements)> {
     let unfit = || Error::internal("the rows of a sparse tensor are not entries");
     let keys = batch.column(0).as_primitive_opt::<UInt64Type>().ok_or_else(unfit)?;
-    let elements = elements(dtype, batch.column(1).as_ref())?;
+    let elements = Elements::from_column(dtype, batch.column(1).as_ref())?;
     if elements.len() != keys.len() {
         return Err(unfit());
     }
     Ok((keys.values().to_vec(), elements))
-}
-
-/// Elements in an Arrow array of numbers.
-fn elements(dtype: NumberClass, array: &dyn Array) -> Result<Elements> {
-    if let Some(booleans) = array.as_boolean_opt() {
-        let bytes: Vec<u8> = (0..booleans.len()).map(|at| u8::from(booleans.value(at))).collect();
-        return Ok(Elements::from_vec(dtype, bytes));
-    }
-    let numbers = match array.as_fixed_size_list_opt() {
-        // Complex numbers are lists of their parts.
-        Some(pairs) => pairs.values().slice(2 * pairs.offset(), 2 * pairs.len()),
-        None => array.slice(0, array.len()),
-    };
-    let data = numbers.to_data();
-    let parts = if matches!(dtype, NumberClass::C32 | NumberClass::C64) { 2 } else { 1 };
-    let width = width(dtype) / parts;
-    let bytes = data.buffers().first().ok_or_else(|| Error::internal("a column of numbers has none"))?;
-    let bytes = bytes.slice_with_length(data.offset() * width, data.len() * width);
-    Elements::try_new(dtype, Buffer::from_slice_ref(bytes.as_slice()))
 }
 
 /// What was written over other entries; zeros hide these.

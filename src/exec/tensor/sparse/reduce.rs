@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::super::Evaluation;
+use super::super::device::OpKey;
 use super::super::kernel::Chunk;
-use super::super::region::compute;
 use super::values::{Arithmetic, computed_in};
 use super::without_zeros;
 use crate::error::Result;
@@ -34,15 +34,15 @@ impl Evaluation {
         let mut order: Vec<(u64, usize)> = groups.enumerate().map(|(at, group)| (group, at)).collect();
         order.sort_unstable();
         let dtype = tensor.dtype();
-        compute(order.len(), move || reduced(op, dtype, &order, &entries.values, len)).await
+        self.on_device([], order.len(), move |_| reduced(op, dtype, &order, &entries.values, len)).await
     }
 
     /// What all elements are reduced to.
     pub(in super::super) async fn fold_entries(&self, op: Reduction, of: &Arc<Tensor>) -> Result<Number> {
         let entries = self.entries(of).await?;
         let missing = of.size() - entries.len() as u64;
-        let devices = Arc::clone(&self.devices);
-        compute(entries.len(), move || {
+        let dtype = entries.values.dtype();
+        self.on_device([(OpKey::Reduce(op), dtype)], entries.len(), move |device| {
             let values = match (entries.is_empty(), missing > 0) {
                 // One zero stands for all.
                 (true, _) | (false, true) => {
@@ -51,7 +51,7 @@ impl Evaluation {
                 }
                 (false, false) => entries.values,
             };
-            let chunk = Chunk::upload(&values, devices.place(values.dtype(), values.len()))?;
+            let chunk = Chunk::upload(&values, device)?;
             chunk.fold(op)
         })
         .await
@@ -59,13 +59,7 @@ impl Evaluation {
 }
 
 /// Reduces the values of each group, given as group and place of the value in the order of the groups.
-fn reduced(
-    op: Reduction,
-    dtype: NumberClass,
-    order: &[(u64, usize)],
-    values: &Elements,
-    len: u64,
-) -> Result<Entries> {
+fn reduced(op: Reduction, dtype: NumberClass, order: &[(u64, usize)], values: &Elements, len: u64) -> Result<Entries> {
     let (offsets, numbers): (Vec<u64>, Vec<Number>) = match op {
         Reduction::Sum | Reduction::Product => computed_in!(values.dtype(), computed(op, order, values, len)),
         Reduction::Max | Reduction::Min | Reduction::All | Reduction::Any => {

@@ -170,4 +170,3 @@ pub(crate) fn each_place(shape: &Shape, bounds: &[AxisBound], offset: u64, mut e
         }
     }
 }
-

@@ -12,12 +12,13 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Float32Type, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::{PARTS, arrow_schema, data_type, part_field};
+use super::{PARTS, arrow_schema, data_type};
 use crate::error::{Error, Result};
 use crate::storage::codec::cell::{Cell, mismatch};
 use crate::storage::codec::key;
 use crate::storage::codec::row::{Payload, Place, place};
 use crate::value::schema::{Column, ColumnType, Schema};
+use crate::value::tensor::columns::part_field;
 use crate::value::{Class, Number, NumberClass, State};
 
 /// Collects rows into a batch of some of the columns of a schema.

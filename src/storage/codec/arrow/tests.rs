@@ -9,7 +9,7 @@ use crate::storage::codec::sample::{any_column, column, nullable, row_of, schema
 use crate::storage::codec::{KeyRange, decode_row, encode_key, encode_payload};
 use crate::value::number::Complex64;
 use crate::value::sample::{float, int, string, tuple};
-use crate::value::{Number, State};
+use crate::value::{Number, NumberClass, State};
 
 const I64: ColumnType = ColumnType::Number(NumberClass::I64);
 const F64: ColumnType = ColumnType::Number(NumberClass::F64);
