@@ -48,6 +48,11 @@ impl Inside {
     /// Opens the store of a host that has its data in `dir`, with so many bytes of rows in memory before they go to
     /// segments.
     pub fn open(dir: &Path, memtable_bytes: u64) -> Self {
+        Self::open_on(dir, memtable_bytes, Arc::new(Devices::cpu_only()))
+    }
+
+    /// The same, with tensors computed by these devices.
+    pub fn open_on(dir: &Path, memtable_bytes: u64, devices: Arc<Devices>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(WORKERS).build();
         let runtime = runtime.expect("a runtime can be built");
         let data = DataDir::open(&dir.join("data")).expect("the directory is free");
@@ -58,14 +63,7 @@ impl Inside {
         let engine = EngineConfig { memory_bytes: QUERY_BYTES, spill_dir, seals_spills, threads, is_apart: true };
         let engine = Engine::new(&engine).expect("the directory can be used");
         let limits = Limits { compute_time: TIME_MAX, request_ttl: TIME_MAX, ..Limits::default() };
-        let kernel = Kernel::new(
-            limits,
-            Arc::new(Nowhere),
-            Arc::new(SystemClock),
-            Arc::clone(&store),
-            engine,
-            Arc::new(Devices::cpu_only()),
-        );
+        let kernel = Kernel::new(limits, Arc::new(Nowhere), Arc::new(SystemClock), Arc::clone(&store), engine, devices);
         let by_rows = kernel.without_rules(&["vectorization".into()]);
         Self { store, kernel, by_rows, next: AtomicU64::new(1), runtime, _data: data }
     }

@@ -15,7 +15,8 @@
 //! `restart` (after kill -9), `memory`, and `amplification` (bytes written for each byte of a user). `benches/compare`
 //! runs them beside other databases.
 //!
-//! `services` is about what is installed: calls, rows of services, transfers between services, and chains.
+//! `services` is about what is installed: calls, rows of services, transfers between services, and chains. `tensors` is about
+//! products, chains of functions, reductions, sparse matrices and a training.
 //!
 //! Nothing here passes or fails by its time; a wrong reply ends the run, since its figures would mean nothing.
 
@@ -53,6 +54,7 @@ mod services;
 mod sizes;
 mod stages;
 mod table;
+mod tensors;
 mod tpch;
 
 use std::process::ExitCode;
@@ -111,7 +113,7 @@ impl Effort {
 /// A name and what it measures.
 type Group = (&'static str, fn(&Effort));
 
-const GROUPS: [Group; 16] = [
+const GROUPS: [Group; 17] = [
     ("stages", stages::run),
     ("fold", fold::run),
     ("http", http::small_requests),
@@ -128,6 +130,7 @@ const GROUPS: [Group; 16] = [
     ("memory", memory::run),
     ("amplification", amplification::run),
     ("services", services::run),
+    ("tensors", tensors::run),
 ];
 
 fn main() -> ExitCode {

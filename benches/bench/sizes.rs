@@ -22,6 +22,14 @@ pub struct Sizes {
     pub restart_rows: Vec<u64>,
     /// Bytes of rows in the logs of hosts that are killed.
     pub log_bytes: u64,
+    /// Sides of square matrices.
+    pub matrices: Vec<u64>,
+    /// Elements of a chain of functions of tensors.
+    pub elements: u64,
+    /// The side of a sparse matrix, a power of two.
+    pub sparse_side: u64,
+    /// Rows that a network learns from.
+    pub examples: u64,
     /// The queries of `scan` and `tpch` that are run, by their names; all if there is none.
     pub queries: Vec<String>,
     /// Whether their plans are shown too, with what each part cost.
@@ -43,6 +51,10 @@ impl Sizes {
             scale_factor: text("SF", &pick("0.01", "0.1")),
             restart_rows: numbers("RESTART_ROWS", &pick("100000", "100000,1000000")),
             log_bytes: number("LOG_BYTES", &pick("4000000", "64000000")),
+            matrices: numbers("MATRICES", &pick("256,512", "256,1024,4096")),
+            elements: number("ELEMENTS", &pick("1000000", "100000000")),
+            sparse_side: number("SPARSE_SIDE", &pick("1024", "4096")),
+            examples: number("EXAMPLES", &pick("1000", "10000")),
             queries: text("QUERIES", "")
                 .split(',')
                 .map(str::trim)

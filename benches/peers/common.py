@@ -28,6 +28,10 @@ SECONDS = int(os.environ.get("TINYCHAIN_BENCH_SECONDS", "3"))
 RUNS = int(os.environ.get("TINYCHAIN_BENCH_RUNS", "3"))
 SF = os.environ.get("TINYCHAIN_BENCH_SF", "0.1")
 CLIENTS = [int(count) for count in os.environ.get("TINYCHAIN_BENCH_CLIENTS", "1,8,64,256").split(",")]
+MATRICES = [int(side) for side in os.environ.get("TINYCHAIN_BENCH_MATRICES", "256,1024,4096").split(",")]
+ELEMENTS = int(os.environ.get("TINYCHAIN_BENCH_ELEMENTS", "100000000"))
+SPARSE_SIDE = int(os.environ.get("TINYCHAIN_BENCH_SPARSE_SIDE", "4096"))
+EXAMPLES = int(os.environ.get("TINYCHAIN_BENCH_EXAMPLES", "10000"))
 # The same as in benches/bench/services/transfers.rs and installed.rs: clients, and what an account has at first.
 TRANSFER_CLIENTS = [8, 64]
 CENTS = 1_000_000

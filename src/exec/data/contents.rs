@@ -73,7 +73,7 @@ impl Contents {
 
 impl TensorReader {
     fn new(session: &Arc<Session>, tensor: Arc<Tensor>) -> Self {
-        let evaluation = Evaluation::new(&session.devices, session.txn());
+        let evaluation = Evaluation::new(&session.devices, session.txn(), Arc::default());
         Self { tensor, evaluation, session: Arc::clone(session) }
     }
 

@@ -144,7 +144,11 @@ impl<'a> Matrix<'a> {
 
     /// Adds the cells of the next rows.
     async fn add(&mut self, cells: Vec<Elements>) -> Result<()> {
-        self.rows += cells.first().map_or(0, Elements::len) as u64;
+        let rows = cells.first().map_or(0, Elements::len);
+        if rows == 0 {
+            return Ok(());
+        }
+        self.rows += rows as u64;
         self.waiting_bytes += cells.iter().map(|cells| cells.bytes().len() as u64).sum::<u64>();
         self.waiting.push(cells);
         let bytes_max = if self.spill.is_some() { PIECE_BYTES } else { MEMORY_BYTES };
@@ -161,7 +165,7 @@ impl<'a> Matrix<'a> {
 
     async fn finish(mut self) -> Result<Arc<Tensor>> {
         let schema = self.schema()?;
-        if self.spill.is_some() {
+        if self.spill.is_some() && !self.waiting.is_empty() {
             self.flush().await?;
         }
         match self.spill {
@@ -251,7 +255,7 @@ fn interleaved(dtype: NumberClass, batches: &[Vec<Elements>]) -> Result<Elements
     for columns in batches {
         for (at, column) in columns.iter().enumerate() {
             let to = Places { first: start + at, step: columns.len() };
-            copy(width(dtype), (column.bytes(), Places::ALL), (all.as_slice_mut(), to));
+            copy(width(dtype), (column.bytes().as_slice(), Places::ALL), (all.as_slice_mut(), to));
         }
         start += columns.iter().map(Elements::len).sum::<usize>();
     }
@@ -267,7 +271,7 @@ fn separated(rows: &Elements, columns: usize) -> Result<Vec<Elements>> {
     let separate = |first| {
         let mut column = MutableBuffer::from_len_zeroed(rows.len() / columns * width);
         let from = Places { first, step: columns };
-        copy(width, (rows.bytes(), from), (column.as_slice_mut(), Places::ALL));
+        copy(width, (rows.bytes().as_slice(), from), (column.as_slice_mut(), Places::ALL));
         Elements::try_new(rows.dtype(), column.into())
     };
     (0..columns).map(separate).collect()
@@ -343,14 +347,13 @@ mod tests {
 
     #[test]
     fn one_array_is_not_copied() {
-        let column = numbers(NumberClass::F64, &[1, 2, 3]);
+        let cells = numbers(NumberClass::F64, &[1, 2, 3]);
         let address = |elements: &Elements| elements.bytes().as_ptr();
-        let rows = interleaved(NumberClass::F64, &[vec![column.clone()]]).unwrap();
-        assert_eq!(address(&rows), address(&column));
-        assert_eq!(address(&separated(&column, 1).unwrap()[0]), address(&column));
-        let array = column.to_column().unwrap();
-        let read = elements(&super::tests::column(NumberClass::F64), &array, NumberClass::F64).unwrap();
-        assert_eq!(address(&read), address(&column));
+        let rows = interleaved(NumberClass::F64, &[vec![cells.clone()]]).unwrap();
+        assert_eq!(address(&rows), address(&cells));
+        assert_eq!(address(&separated(&cells, 1).unwrap()[0]), address(&cells));
+        let read = elements(&column(NumberClass::F64), &cells.to_column().unwrap(), NumberClass::F64).unwrap();
+        assert_eq!(address(&read), address(&cells));
     }
 
     #[test]

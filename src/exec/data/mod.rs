@@ -6,7 +6,8 @@
 //! [`reductions`] for when, and [`upkeep`] for what they do after a commit, which some wait for after a restart
 //! ([`unerased`]); [`trust`] is what services let each other do; [`read`] finds the rows of views, and [`reader`] the
 //! items of streams; [`contents`] is what is sent as it is read, of which [`batches`] are the rows; [`tensor`] computes and
-//! writes tensors, and [`matrix`] makes them of columns and columns of them. Before SQL writes to what belongs to a service, it asks [`write`](mod@write).
+//! writes tensors, and [`matrix`] makes them of columns and columns of them. Before SQL writes to what belongs to a service,
+//! it asks [`write`](mod@write).
 
 mod batches;
 mod call;
@@ -44,6 +45,7 @@ use upkeep::Job;
 use super::call::{Caller, Invocation};
 use super::relation::Engine;
 use super::sql::{Outcome, Plans};
+use super::tensor::Memo;
 use super::tensor::device::Devices;
 use crate::chain::record;
 use crate::cluster::{Chains, Description, Placed, registry};
@@ -84,6 +86,8 @@ pub struct Session {
     engine: Engine,
     plans: Arc<Plans>,
     devices: Arc<Devices>,
+    /// What was computed of tensors since something was last written to one.
+    memo: Mutex<Arc<Memo>>,
     chains: Tracked,
     open_blocks: Arc<OpenBlocks>,
     /// What the request may call.
@@ -126,6 +130,7 @@ impl Session {
             engine: engine.clone(),
             plans: Arc::clone(plans),
             devices: Arc::clone(devices),
+            memo: Mutex::default(),
             chains: Tracked::default(),
             open_blocks: Arc::clone(open_blocks),
             access: txn.access.clone(),
@@ -148,6 +153,20 @@ impl Session {
 
     pub(crate) fn plans(&self) -> &Plans {
         &self.plans
+    }
+
+    /// What was computed of tensors.
+    fn memo(&self) -> Arc<Memo> {
+        let mut memo = self.memo.lock();
+        if memo.is_full() {
+            *memo = Arc::default();
+        }
+        Arc::clone(&memo)
+    }
+
+    /// Forgets what was computed of tensors, because one of them was written to.
+    fn forget_computed(&self) {
+        *self.memo.lock() = Arc::default();
     }
 
     /// Notes that another host is called, so that the request cannot be run a second time unnoticed.

@@ -1,8 +1,10 @@
 //! Tensors: makes them, reads them, and writes to them, in the transaction of the request.
 //!
-//! A call makes an expression ([`crate::compiler::tensor`]). Small results are computed at once, and so is what would be
-//! computed again whenever one of its elements is asked for; what works element by element on a large tensor waits until
-//! its elements are needed, so that a chain of such calls is computed in one go, and need not fit in memory.
+//! A call makes an expression ([`crate::compiler::tensor`]). One over bases waits until its elements are needed, since it
+//! shows what is written to them until then; what was computed of it is used again until something is written
+//! ([`Memo`](crate::exec::tensor::Memo)). Of others, small results are computed at once, and so is what would be computed
+//! again whenever one of its elements is asked for. What works element by element on a large tensor waits, so that a chain of
+//! such calls is computed in one go, and need not fit in memory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,18 +47,16 @@ impl Worker<'_> {
                 return Err(Error::not_found(format!("/{}", path.join("/"))));
             }
         };
-        let subject = match shape {
-            CallShape::Put => Arc::clone(tensor),
-            _ => self.frozen_tensor(tensor)?,
-        };
-        let args = args.iter().map(|arg| self.frozen(arg)).collect::<Result<Vec<_>>>()?;
-        self.act_on_tensor(tensor::plan(&subject, name, shape, &args)?).await
+        match tensor::plan(tensor, name, shape, args)? {
+            // What changes nothing is a view all the same, but for the base itself.
+            Action::Done(State::Tensor(same)) if name.is_some() && same.base().is_some() => Ok(view(&same).into()),
+            action => self.act_on_tensor(action).await,
+        }
     }
 
     /// A call of a constructor.
     pub(super) async fn construct_tensor(&self, path: &str, shape: &CallShape, args: &[State]) -> Result<State> {
-        let args = args.iter().map(|arg| self.frozen(arg)).collect::<Result<Vec<_>>>()?;
-        self.act_on_tensor(tensor::construct(path, shape, &args)?).await
+        self.act_on_tensor(tensor::construct(path, shape, args)?).await
     }
 
     async fn act_on_tensor(&self, action: Action) -> Result<State> {
@@ -65,33 +65,45 @@ impl Worker<'_> {
             Action::Done(state) => Ok(state),
             Action::Tensor(tensor) => self.settled(&evaluation, Arc::new(tensor)).await.map(State::Tensor),
             Action::Element { of, offset } => {
-                let element = element(&evaluation, &of, offset).await?;
+                let element = element(&evaluation, &evaluation.frozen(&of)?, offset).await?;
                 self.note_places(&evaluation, || "reads an element".into());
                 Ok(element.into())
             }
             Action::Fold { op, of } => {
-                let folded = evaluation.fold(op, &of).await?;
+                let folded = evaluation.fold(op, &evaluation.frozen(&of)?).await?;
                 self.note_places(&evaluation, || format!("reduces {} elements", of.size()));
                 Ok(folded.into())
             }
             Action::Norm { of, dtype } => {
-                let norm = evaluation.norm(&of, dtype).await?;
+                let norm = evaluation.norm(&evaluation.frozen(&of)?, dtype).await?;
                 self.note_places(&evaluation, || format!("reduces {} elements", of.size()));
                 Ok(norm.into())
             }
             Action::Hash(tensor) => {
-                let hash = self.hash_of_tensor(&evaluation, &tensor).await?;
+                let hash = self.hash_of_tensor(&evaluation, &evaluation.frozen(&tensor)?).await?;
                 self.note_places(&evaluation, || format!("hashes {} elements", tensor.size()));
                 Ok(hash)
             }
-            Action::Make { schema, initial } => Ok(self.make_tensor(&schema, initial).into()),
+            Action::Make { schema, initial } => {
+                let initial = match initial {
+                    // Later writes to the source do not change the copy.
+                    Initial::Copy(of) => Initial::Copy(evaluation.frozen(&of)?),
+                    initial => initial,
+                };
+                Ok(self.make_tensor(&schema, initial).into())
+            }
             Action::Write { tensor, bounds, value } => {
                 let base = tensor.base().ok_or_else(|| Error::internal("only a base can be written to"))?;
                 self.check_write(&base.table)?;
+                let value = match value {
+                    Operand::Tensor(value) => Operand::Tensor(evaluation.frozen(&value)?),
+                    number => number,
+                };
                 match tensor.schema.layout {
                     Layout::Dense => self.write_dense(&evaluation, &tensor, base, &bounds, &value).await?,
                     Layout::Sparse => self.write_sparse(&evaluation, &tensor, base, &bounds, &value).await?,
                 }
+                self.session.forget_computed();
                 self.note_places(&evaluation, || format!("writes within {} elements", size_of(&bounds)));
                 Ok(State::NONE)
             }
@@ -107,7 +119,7 @@ impl Worker<'_> {
     }
 
     pub(super) fn evaluation(&self) -> Evaluation {
-        Evaluation::new(&self.session.devices, self.txn())
+        Evaluation::new(&self.session.devices, self.txn(), self.session.memo())
     }
 
     /// A base of this transaction.
@@ -122,27 +134,26 @@ impl Worker<'_> {
     /// A state in which every base is as it is now.
     pub(super) fn frozen(&self, state: &State) -> Result<State> {
         let mut frozen = Vec::new();
-        for found in state.find(is_base) {
+        for found in state.find(is_live) {
             if let State::Tensor(tensor) = found {
                 frozen.push(State::from(self.frozen_tensor(tensor)?));
             }
         }
-        state.replace(is_base, &mut frozen.into_iter())
+        state.replace(is_live, &mut frozen.into_iter())
     }
 
-    /// A tensor as it is now, if it is a base.
+    /// A tensor with the bases that it is computed from as they are now.
     pub(super) fn frozen_tensor(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
-        let Node::Base(base) = &tensor.node else { return Ok(Arc::clone(tensor)) };
-        let content = self.txn().freeze(&base.table)?;
-        let node = match content.is_empty() {
-            true => Node::Initial(Arc::clone(&base.initial)),
-            false => Node::Stored { content, initial: Arc::clone(&base.initial) },
-        };
-        Ok(Arc::new(Tensor::new(tensor.schema.clone(), node)))
+        self.evaluation().frozen(tensor)
     }
 
     /// An expression, or what it results in, if that is better known now.
     async fn settled(&self, evaluation: &Evaluation, tensor: Arc<Tensor>) -> Result<Arc<Tensor>> {
+        if tensor.is_live() && tensor.depth() < Tensor::DEPTH_MAX {
+            self.note(|| format!("waits until its {} elements are needed", tensor.size()));
+            return Ok(tensor);
+        }
+        let tensor = evaluation.frozen(&tensor)?;
         if tensor.schema.layout == Layout::Sparse {
             let entries = evaluation.entries(&tensor).await?;
             self.note_places(evaluation, || format!("computes {} elements that are not zero", entries.len()));
@@ -433,6 +444,11 @@ fn seed() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-fn is_base(state: &State) -> bool {
-    matches!(state, State::Tensor(tensor) if tensor.base().is_some())
+fn is_live(state: &State) -> bool {
+    matches!(state, State::Tensor(tensor) if tensor.is_live())
+}
+
+/// A tensor that cannot be written to.
+fn view(of: &Arc<Tensor>) -> Tensor {
+    Tensor::new(of.schema.clone(), Node::Reshape { of: Arc::clone(of) })
 }

@@ -27,6 +27,7 @@ mod whole;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -34,10 +35,12 @@ use tokio::sync::OnceCell;
 use self::device::{Devices, Tally};
 pub(super) use self::sparse::{each_place, span};
 pub(super) use self::view::Mapping;
+pub(super) use self::whole::Spill;
 use self::whole::Whole;
+use crate::error::Result;
 use crate::storage::Transaction;
 use crate::value::Tensor;
-use crate::value::tensor::{Elements, Entries};
+use crate::value::tensor::{Elements, Entries, Node};
 
 /// Elements of a piece: few enough for the processor's cache, many enough that what is done once a piece does not count.
 const PIECE_LEN: u64 = 128 << 10;
@@ -49,6 +52,32 @@ const PARALLEL: usize = 4;
 /// The place for a panel, which one at a time reads.
 type Panel = Arc<tokio::sync::Mutex<Option<(u64, Elements)>>>;
 
+/// What was computed of expressions, by their addresses. An expression is kept with what is known of it, so that no address
+/// is used again.
+#[derive(Default)]
+pub(crate) struct Memo {
+    /// Expressions over bases, as the bases are now.
+    frozen: Mutex<HashMap<usize, (Arc<Tensor>, Arc<Tensor>)>>,
+    /// Results that are needed as a whole.
+    results: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Whole>>)>>,
+    /// The entries of sparse operands.
+    kept: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Entries>>)>>,
+    /// The last panel of each view that is read in panels: where it begins, and its elements.
+    panels: Mutex<HashMap<usize, (Arc<Tensor>, Panel)>>,
+    /// Bytes of results in memory.
+    bytes: AtomicU64,
+}
+
+impl Memo {
+    /// Bytes of results in memory from which on a memo is not used any more.
+    const BYTES_MAX: u64 = 256 << 20;
+
+    /// Whether there is so much in it that a new one should take its place.
+    pub fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= Self::BYTES_MAX
+    }
+}
+
 /// One use of an expression: what it is computed with, and the parts that were computed already.
 pub(crate) struct Evaluation {
     devices: Arc<Devices>,
@@ -56,26 +85,37 @@ pub(crate) struct Evaluation {
     tally: Arc<Tally>,
     /// Where large results go meanwhile.
     txn: Arc<Transaction>,
-    /// Results that are needed as a whole, by the addresses of their expressions, which are kept so that no address is used
-    /// again.
-    results: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Whole>>)>>,
-    /// The entries of sparse operands, by their addresses.
-    kept: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Entries>>)>>,
-    /// The last panel of each view that is read in panels, by the address of the view: where it begins, and its elements.
-    panels: Mutex<HashMap<usize, (Arc<Tensor>, Panel)>>,
+    memo: Arc<Memo>,
 }
 
 impl Evaluation {
-    /// An evaluation in which nothing was computed yet.
-    pub fn new(devices: &Arc<Devices>, txn: &Arc<Transaction>) -> Self {
-        Self {
-            devices: Arc::clone(devices),
-            tally: Arc::default(),
-            txn: Arc::clone(txn),
-            results: Mutex::default(),
-            kept: Mutex::default(),
-            panels: Mutex::default(),
+    /// An evaluation that knows what is in `memo`.
+    pub fn new(devices: &Arc<Devices>, txn: &Arc<Transaction>, memo: Arc<Memo>) -> Self {
+        Self { devices: Arc::clone(devices), tally: Arc::default(), txn: Arc::clone(txn), memo }
+    }
+
+    /// A tensor with the bases that it is computed from as they are now.
+    ///
+    /// # Errors
+    /// As [`Transaction::freeze`].
+    pub fn frozen(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
+        if !tensor.is_live() {
+            return Ok(Arc::clone(tensor));
         }
+        let address = Arc::as_ptr(tensor).addr();
+        if let Some((_, frozen)) = self.memo.frozen.lock().get(&address) {
+            return Ok(Arc::clone(frozen));
+        }
+        let node = match &tensor.node {
+            Node::Base(base) => {
+                let (content, initial) = (self.txn.freeze(&base.table)?, Arc::clone(&base.initial));
+                if content.is_empty() { Node::Initial(initial) } else { Node::Stored { content, initial } }
+            }
+            node => node.with_operands(|operand| self.frozen(operand))?,
+        };
+        let frozen = Arc::new(Tensor::new(tensor.schema.clone(), node));
+        self.memo.frozen.lock().insert(address, (Arc::clone(tensor), Arc::clone(&frozen)));
+        Ok(frozen)
     }
 
     /// Where pieces were computed so far and why there, in words; nothing if nothing was computed.

@@ -55,7 +55,7 @@ fn computed(devices: Devices, expression: &Arc<Tensor>) -> (Vec<f64>, u64) {
     let store = block_on(Store::open(StoreConfig::memory())).unwrap();
     let txn = Arc::new(Transaction::new(store, TxnId { timestamp: 1, nonce: 0 }, 1 << 30));
     let devices = Arc::new(devices);
-    let evaluation = Evaluation::new(&devices, &txn);
+    let evaluation = Evaluation::new(&devices, &txn, Arc::default());
     let elements = block_on(evaluation.elements(expression)).unwrap();
     assert!(!evaluation.places().is_empty());
     (elements.iter().map(to_f64).collect(), devices.stats().accelerator.pieces)

@@ -22,7 +22,7 @@ const PANEL_LEN: u64 = 4 << 20;
 
 /// Where the elements of a view are in the tensor that it is a view of.
 #[derive(Clone, Debug)]
-pub(super) struct Mapping {
+pub(in crate::exec) struct Mapping {
     /// Where the first element is.
     start: u64,
     /// The axes of the view.
@@ -246,7 +246,7 @@ impl Evaluation {
         range: Range<u64>,
     ) -> Result<Elements> {
         let panel = {
-            let mut panels = self.panels.lock();
+            let mut panels = self.memo.panels.lock();
             let new = || (Arc::clone(tensor), Arc::default());
             Arc::clone(&panels.entry(Arc::as_ptr(tensor).addr()).or_insert_with(new).1)
         };

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 
 use super::{Evaluation, WHOLE_BYTES, leaf};
 use crate::error::Result;
+use crate::storage::Transaction;
 use crate::value::tensor::elements::width;
-use crate::value::tensor::{Elements, Initial, Node};
-use crate::value::{State, Tensor};
+use crate::value::tensor::{Elements, Initial, Node, TensorSchema};
+use crate::value::{NumberClass, State, Table, Tensor};
 
 /// All elements of a tensor.
 #[derive(Clone, Debug)]
@@ -41,19 +43,23 @@ impl Evaluation {
             return Ok(Whole::Memory(elements.clone()));
         }
         let cell = {
-            let mut results = self.results.lock();
+            let mut results = self.memo.results.lock();
             let new = || (Arc::clone(tensor), Arc::default());
             Arc::clone(&results.entry(Arc::as_ptr(tensor).addr()).or_insert_with(new).1)
         };
         let computed = async || match fits(tensor) {
-            true => self.collected(tensor).await.map(Whole::Memory),
+            true => {
+                let elements = self.collected(tensor).await?;
+                self.memo.bytes.fetch_add(elements.bytes().len() as u64, Ordering::Relaxed);
+                Ok(Whole::Memory(elements))
+            }
             false => self.spilled(tensor).await.map(Whole::Stored),
         };
         cell.get_or_try_init(computed).await.cloned()
     }
 
     pub(super) fn has_whole(&self, tensor: &Arc<Tensor>) -> bool {
-        self.results.lock().contains_key(&Arc::as_ptr(tensor).addr())
+        self.memo.results.lock().contains_key(&Arc::as_ptr(tensor).addr())
     }
 
     /// All elements of a dense tensor, in memory.
@@ -74,17 +80,47 @@ impl Evaluation {
 
     /// Writes all elements of a dense tensor to a tensor of the transaction, and returns that.
     pub(in crate::exec) async fn spilled(&self, tensor: &Arc<Tensor>) -> Result<Arc<Tensor>> {
-        let table = self.txn.create(tensor.schema.rows());
-        let mut blocks = Blocks::new(tensor);
+        let mut spill = self.spill(&tensor.schema);
         let mut pieces = self.produce(tensor);
         while let Some(piece) = pieces.try_next().await? {
-            let rows = blocks.add(piece)?;
-            self.txn.put_rows(&table, &rows).await?;
+            spill.add(piece).await?;
         }
-        self.txn.put_rows(&table, &blocks.finish()?).await?;
-        let initial = Arc::new(Initial::Fill(tensor.schema.zero()));
-        let node = Node::Stored { content: self.txn.freeze(&table)?, initial };
-        Ok(Arc::new(Tensor::new(tensor.schema.clone(), node)))
+        spill.finish(tensor.schema.clone()).await
+    }
+
+    /// Begins to write a dense tensor of the transaction. How large it becomes need not be known yet.
+    pub(in crate::exec) fn spill(&self, schema: &TensorSchema) -> Spill<'_> {
+        Spill { txn: &self.txn, table: self.txn.create(schema.rows()), blocks: Blocks::new(schema.dtype) }
+    }
+}
+
+/// Elements of a dense tensor that are written with the writes of the transaction, in order.
+pub(in crate::exec) struct Spill<'a> {
+    txn: &'a Transaction,
+    table: Arc<Table>,
+    blocks: Blocks,
+}
+
+impl Spill<'_> {
+    /// Adds the next elements.
+    ///
+    /// # Errors
+    /// As [`Transaction::put_rows`].
+    pub async fn add(&mut self, elements: Elements) -> Result<()> {
+        let rows = self.blocks.add(elements)?;
+        self.txn.put_rows(&self.table, &rows).await
+    }
+
+    /// The tensor, which has as many elements as were added.
+    ///
+    /// # Errors
+    /// As [`Transaction::put_rows`].
+    pub async fn finish(self, schema: TensorSchema) -> Result<Arc<Tensor>> {
+        let rest = self.blocks.finish()?;
+        self.txn.put_rows(&self.table, &rest).await?;
+        let initial = Arc::new(Initial::Fill(schema.zero()));
+        let node = Node::Stored { content: self.txn.freeze(&self.table)?, initial };
+        Ok(Arc::new(Tensor::new(schema, node)))
     }
 }
 
@@ -101,9 +137,9 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// Those of a dense tensor like this.
-    pub fn new(tensor: &Tensor) -> Self {
-        let len = usize::try_from(Elements::block_len(tensor.dtype())).unwrap_or(usize::MAX);
+    /// Those of a dense tensor of this dtype.
+    pub fn new(dtype: NumberClass) -> Self {
+        let len = usize::try_from(Elements::block_len(dtype)).unwrap_or(usize::MAX);
         Self { next: 0, len, waiting: vec![] }
     }
 

@@ -1,8 +1,8 @@
 //! Tensors as states: a schema, and what the elements are.
 //!
 //! A tensor that was made by a constructor, or that a service keeps, is a *base*: it can be written to, and a state that
-//! stands for it shows what the transaction has written. Everything else is an expression over tensors as they were when the
-//! expression was made: a slice, a sum, a product. Expressions are small; they are computed when something asks for their
+//! stands for it shows what the transaction has written. Everything else is an expression over others: a slice, a sum,
+//! a product. It shows what was written to bases below it, too. Expressions are small; they are computed when something asks for their
 //! elements, piece by piece, so that a tensor may be larger than memory.
 //!
 //! Elements are numbered from 0 in row-major order.
@@ -58,6 +58,8 @@ pub struct Tensor {
     pub node: Node,
     /// How many expressions are below this one, at most.
     depth: u16,
+    /// Whether the elements may change, as bases are written to that they are computed from.
+    is_live: bool,
 }
 
 impl Tensor {
@@ -68,7 +70,8 @@ impl Tensor {
     /// A tensor that is computed by `node`.
     pub fn new(schema: TensorSchema, node: Node) -> Self {
         let depth = node.operands().map(|operand| operand.depth).max().map_or(0, |depth| depth.saturating_add(1));
-        Self { schema, node, depth }
+        let is_live = matches!(node, Node::Base(_)) || node.operands().any(|operand| operand.is_live);
+        Self { schema, node, depth, is_live }
     }
 
     /// The class.
@@ -79,6 +82,11 @@ impl Tensor {
     /// How many expressions are below this one, at most.
     pub fn depth(&self) -> u16 {
         self.depth
+    }
+
+    /// Whether this is a base, or is computed from one: so that it shows what is written to that.
+    pub fn is_live(&self) -> bool {
+        self.is_live
     }
 
     pub fn dtype(&self) -> NumberClass {

@@ -8,14 +8,13 @@ use arrow::array::RecordBatch;
 use futures::stream::BoxStream;
 
 use super::{Elements, Tensor};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::value::{Number, Table};
 
 /// What computes the elements of a tensor. Shapes and dtypes were checked when it was made.
 #[derive(Debug)]
 pub enum Node {
-    /// The elements of a base as the transaction sees them now. This is never below another node: there, bases are
-    /// [`Node::Stored`].
+    /// The elements of a base as the transaction sees them when they are asked for.
     Base(Arc<Base>),
     /// The elements of a base as they were at one time.
     Stored {
@@ -119,6 +118,51 @@ impl Node {
             Node::Concatenate { parts, .. } => ([None, None, None], parts),
         };
         some.into_iter().flatten().chain(list)
+    }
+
+    /// The same function of other operands, which have the same schemas.
+    ///
+    /// # Errors
+    /// Those of `other`.
+    pub fn with_operands(&self, mut other: impl FnMut(&Arc<Tensor>) -> Result<Arc<Tensor>>) -> Result<Self> {
+        let mut operand = |operand: &Operand| match operand {
+            Operand::Tensor(tensor) => other(tensor).map(Operand::Tensor),
+            Operand::Number(number) => Ok(Operand::Number(*number)),
+        };
+        let mut tensor = |tensor: &Arc<Tensor>| match operand(&Operand::Tensor(Arc::clone(tensor)))? {
+            Operand::Tensor(tensor) => Ok(tensor),
+            Operand::Number(_) => Err(Error::internal("a tensor became a number")),
+        };
+        Ok(match self {
+            Node::Base(base) => Node::Base(Arc::clone(base)),
+            Node::Stored { content, initial } => {
+                Node::Stored { content: Arc::clone(content), initial: Arc::clone(initial) }
+            }
+            Node::Initial(initial) => Node::Initial(Arc::clone(initial)),
+            Node::Slice { of, bounds } => Node::Slice { of: tensor(of)?, bounds: bounds.clone() },
+            Node::Transpose { of, permutation } => {
+                Node::Transpose { of: tensor(of)?, permutation: permutation.clone() }
+            }
+            Node::Reshape { of } => Node::Reshape { of: tensor(of)? },
+            Node::Broadcast { of } => Node::Broadcast { of: tensor(of)? },
+            Node::Cast { of } => Node::Cast { of: tensor(of)? },
+            Node::Relayout { of } => Node::Relayout { of: tensor(of)? },
+            Node::Unary { op, of } => Node::Unary { op: *op, of: tensor(of)? },
+            Node::Reduce { op, of, axes } => Node::Reduce { op: *op, of: tensor(of)?, axes: axes.clone() },
+            Node::MatMul { l, r } => Node::MatMul { l: tensor(l)?, r: tensor(r)? },
+            Node::Diagonal { of } => Node::Diagonal { of: tensor(of)? },
+            Node::Concatenate { axis, parts } => {
+                let parts = parts.iter().map(tensor).collect::<Result<_>>()?;
+                Node::Concatenate { axis: *axis, parts }
+            }
+            Node::Tile { of, multiples } => Node::Tile { of: tensor(of)?, multiples: multiples.clone() },
+            Node::ArgSort { of } => Node::ArgSort { of: tensor(of)? },
+            Node::Select { condition, then, or_else } => {
+                let condition = tensor(condition)?;
+                Node::Select { condition, then: operand(then)?, or_else: operand(or_else)? }
+            }
+            Node::Binary { op, l, r } => Node::Binary { op: *op, l: operand(l)?, r: operand(r)? },
+        })
     }
 
     /// How many bytes of elements this holds in memory.

@@ -149,7 +149,7 @@ impl Evaluation {
     /// The entries of an operand, which are asked for twice.
     async fn kept_entries(&self, tensor: &Arc<Tensor>) -> Result<Entries> {
         let cell = {
-            let mut kept = self.kept.lock();
+            let mut kept = self.memo.kept.lock();
             let new = || (Arc::clone(tensor), Arc::default());
             Arc::clone(&kept.entry(Arc::as_ptr(tensor).addr()).or_insert_with(new).1)
         };
