@@ -20,7 +20,7 @@ use super::record::{CHANGES_BYTES_MAX, OWN};
 use super::rows::{self, Rows, Turns};
 use crate::error::{Error, Result};
 use crate::storage::codec::{KeyRange, decode_key, encode_key};
-use crate::storage::{RowChange, Transaction};
+use crate::storage::RowChange;
 use crate::value::cast::cast;
 use crate::value::cell::cast_cell;
 use crate::value::hash::hash;

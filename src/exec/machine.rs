@@ -20,7 +20,7 @@ use slab::Slab;
 
 use super::call::Invocation;
 use super::data::Session;
-use super::fiber::{Activation, ActivationId, Fiber, FiberId, Frame, FrameKind, Join, Target};
+use super::fiber::{Activation, ActivationId, Fiber, FiberId, Frame, FrameKind, Join};
 use super::gateway::RemoteArgs;
 use super::step::{self, Budget, Control, Slot};
 use super::trace::Trace;

@@ -232,7 +232,7 @@ fn rows_are_held_by_whoever_wrote_them_last() {
         txn.put(&chain.subject, &row(7, "", "k")).await.unwrap();
         assert_eq!(chain.purge(&txn, &bob, Some(&ann)).await, Held { records: 5, rows: 1 });
         assert_eq!(chain.purge(&txn, &ann, Some(&ann)).await, Held { records: 0, rows: 1 });
-        chain.commit_by(Some(&ann), &txn, &[bob, ann]).await.unwrap();
+        chain.commit_by(Some(&ann), &txn, &[bob, ann.clone()]).await.unwrap();
         assert_eq!(chain.rows().await, [(3, "g".to_string())]);
         chain.verify().await;
     });
