@@ -1,7 +1,7 @@
 //! Measures the host beside simpler programs that do the same work, in the same run.
 //!
 //! ```text
-//! cargo bench                        all groups, about 6 minutes
+//! cargo bench                        all groups, about 8 minutes
 //! cargo bench -- --quick             all groups, about a minute, with more noise
 //! cargo bench -- http stages         only these groups
 //! ```

@@ -106,6 +106,8 @@ fn convert(state: &State, class: Class, read_bytes: ReadBytes) -> Result<Option<
         | Class::Op(_)
         | Class::Ref(_)
         | Class::BTree
+        | Class::Dense
+        | Class::Sparse
         | Class::Table
         | Class::Other(_) => (state.class() == class).then(|| state.clone()),
     })

@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(put(&table(), r#"["since","zone"]"#, &[4, 2]), Ok(vec![(2, I32), (1, U32)]));
         let first = limit(&table(), &state("2")).unwrap();
         assert_eq!(put(&first, r#""since""#, &[2]), since);
-        let shape = |expected: &str, found: &str| Err(format!("expected a tensor of shape {expected}, not of shape {found}"));
+        let shape =
+            |expected: &str, found: &str| Err(format!("expected a tensor of shape {expected}, not of shape {found}"));
         assert_eq!(put(&table(), r#""since""#, &[1, 4]), shape("[rows] or [rows, 1]", "[1, 4]"));
         assert_eq!(put(&table(), r#"["since","zone"]"#, &[4]), shape("[rows, 2]", "[4]"));
         assert_eq!(put(&table(), r#"["since","zone"]"#, &[4, 2, 1]), shape("[rows, 2]", "[4, 2, 1]"));

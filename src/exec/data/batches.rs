@@ -27,10 +27,7 @@ impl Worker<'_> {
     ///
     /// # Errors
     /// As reading the rows.
-    pub(super) async fn batches(
-        &self,
-        collection: &Collection,
-    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    pub(super) async fn batches(&self, collection: &Collection) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         Ok(match self.rows(collection).await? {
             Rows::Batches(batches) => batches,
             Rows::Few(rows) => stream::once(ready(batch(&collection.schema(), &rows))).boxed(),

@@ -17,6 +17,8 @@ use crate::value::{State, Tensor};
 const PIECE_BYTES: u64 = 1 << 20;
 /// Parts that are computed at the same time.
 const PARALLEL: usize = 2;
+/// What the paths begin with at which services keep what they have.
+const SERVICES: &str = "/service/";
 
 /// A result that is sent as it is read.
 #[derive(Debug)]
@@ -52,6 +54,22 @@ impl Session {
                 )))
             }
         }
+    }
+
+    /// The tensor that a service keeps at a path, as it is now, and what computes its elements.
+    ///
+    /// # Errors
+    /// `NotFound` if there is nothing, `BadRequest` if it is no tensor.
+    pub(crate) async fn tensor_at(&self, path: &str) -> Result<(Arc<Tensor>, Evaluation)> {
+        let no_tensor = || Error::bad_request(format!("{path} is not the path of a tensor"));
+        if !path.starts_with(SERVICES) {
+            return Err(no_tensor());
+        }
+        self.check_erased(path)?;
+        let table = self.txn.table(path).await?.ok_or_else(|| Error::not_found(path))?;
+        let tensor = Tensor::stored(&table).ok_or_else(no_tensor)?;
+        let evaluation = Evaluation::new(&self.devices, &self.txn, Arc::default());
+        Ok((evaluation.frozen(&Arc::new(tensor))?, evaluation))
     }
 }
 

@@ -65,8 +65,8 @@ impl Worker<'_> {
         let target = view.schema();
         view.view.columns = None;
         let evaluation = self.evaluation();
-        let source = Rows::new(&evaluation, &self.frozen_tensor(value)?);
-        let schema = arrow_schema(&table.schema);
+        let source = Rows::new(&evaluation, &evaluation.frozen(value)?);
+        let (schema, shape) = (arrow_schema(&table.schema), value.shape());
         let mut loader = Loader::new(self.txn(), table, Mode::Upsert).await?;
         let (mut at, len) = (0, source.len());
         let mut batches = self.batches(&view).await?;
@@ -77,7 +77,8 @@ impl Worker<'_> {
             }
             let end = at + batch.num_rows() as u64;
             if end > len {
-                return Err(Error::bad_request(format!("the tensor has {len} rows, but there are more to write to")));
+                let message = format!("a tensor of shape {shape} has too few rows: there are more to write to");
+                return Err(Error::bad_request(message));
             }
             let mut cells = batch.columns().to_vec();
             let changed = source.batch(&target, at..end).await?;
@@ -88,7 +89,8 @@ impl Worker<'_> {
             at = end;
         }
         if at < len {
-            return Err(Error::bad_request(format!("the tensor has {len} rows, but there are only {at} to write to")));
+            let message = format!("a tensor of shape {shape} has too many rows: there are only {at} to write to");
+            return Err(Error::bad_request(message));
         }
         self.note(|| format!("writes {len} rows together"));
         loader.finish().await.map(drop)
@@ -100,7 +102,7 @@ impl Worker<'_> {
     /// `BadRequest` if an element does not fit its column.
     pub(super) async fn load_numbers(&self, table: &Arc<Table>, value: &Arc<Tensor>) -> Result<()> {
         let evaluation = self.evaluation();
-        let source = Rows::new(&evaluation, &self.frozen_tensor(value)?);
+        let source = Rows::new(&evaluation, &evaluation.frozen(value)?);
         let mut loader = Loader::new(self.txn(), table, Mode::Upsert).await?;
         let (mut at, len) = (0, source.len());
         while at < len {

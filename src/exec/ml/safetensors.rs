@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::safetensors::{Dtype, SafeTensors, View, serialize};
 use arrow::buffer::Buffer;
-use burn::tensor::{bf16, f16};
+use half::{bf16, f16};
 
 use super::{Learning, apart, map_of};
 use crate::compiler::ml::Network;

@@ -5,7 +5,8 @@
 //!    out;
 //! 3. [`statistics`] says what the planner may guess of columns;
 //! 4. [`sort_key`] orders what Arrow orders otherwise;
-//! 5. [`engine`] makes plans of views and of queries with the [`rules`] that are sound ([`planner`]), and runs them on [`threads`] of
+//! 5. [`tensor`] is a tensor for DataFusion;
+//! 6. [`engine`] makes plans of views and of queries with the [`rules`] that are sound ([`planner`]), and runs them on [`threads`] of
 //!    their own, and [`spill`] has what needs more memory than there is, where the data is encrypted.
 
 pub(crate) mod cells;
@@ -20,7 +21,9 @@ mod scan;
 mod sort_key;
 mod spill;
 mod statistics;
+mod tensor;
 mod threads;
 
 pub use engine::{Engine, EngineConfig};
 pub(crate) use provider::CollectionProvider;
+pub(crate) use tensor::TensorProvider;

@@ -47,38 +47,10 @@ impl<'a> KeyPredicate<'a> {
     /// What `filters`, all of which hold, say about the columns of `schema`.
     pub(super) fn new(schema: &'a Schema, filters: &[Expr]) -> Self {
         let mut predicate = Self { schema, equal: HashMap::new(), from: HashMap::new(), to: HashMap::new() };
-        for filter in filters.iter().flat_map(split_conjunction) {
-            predicate.note(filter);
+        for (name, op, value) in comparisons(filters) {
+            predicate.compare(name, op, value);
         }
         predicate
-    }
-
-    fn note(&mut self, filter: &Expr) {
-        match filter {
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.as_ref(), right.as_ref()) {
-                (Expr::Column(column), Expr::Literal(value, _)) => self.compare(&column.name, *op, value),
-                (Expr::Literal(value, _), Expr::Column(column)) => {
-                    if let Some(op) = op.swap() {
-                        self.compare(&column.name, op, value);
-                    }
-                }
-                _ => {}
-            },
-            Expr::Between(between) if !between.negated => {
-                if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) =
-                    (between.expr.as_ref(), between.low.as_ref(), between.high.as_ref())
-                {
-                    self.compare(&column.name, Operator::GtEq, low);
-                    self.compare(&column.name, Operator::LtEq, high);
-                }
-            }
-            Expr::InList(list) if !list.negated && list.list.len() == 1 => {
-                if let (Expr::Column(column), [Expr::Literal(value, _)]) = (list.expr.as_ref(), list.list.as_slice()) {
-                    self.compare(&column.name, Operator::Eq, value);
-                }
-            }
-            _ => {}
-        }
     }
 
     /// Notes a comparison, unless it is of a kind that says nothing about keys; then more is read than necessary.
@@ -113,6 +85,37 @@ impl<'a> KeyPredicate<'a> {
         let range = codec::range(&columns, &prefix, has_range.then_some((&from, &to)))?;
         Ok(Found { range, is_constrained: has_range || !prefix.is_empty() })
     }
+}
+
+/// The comparisons of single columns with values that `filters`, all of which hold, consist of. Other filters are left out.
+pub(super) fn comparisons(filters: &[Expr]) -> Vec<(&str, Operator, &ScalarValue)> {
+    let mut found: Vec<(&str, Operator, &ScalarValue)> = Vec::new();
+    for filter in filters.iter().flat_map(split_conjunction) {
+        match filter {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(column), Expr::Literal(value, _)) => found.push((column.name.as_str(), *op, value)),
+                (Expr::Literal(value, _), Expr::Column(column)) => {
+                    found.extend(op.swap().map(|op| (column.name.as_str(), op, value)));
+                }
+                _ => {}
+            },
+            Expr::Between(between) if !between.negated => {
+                if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) =
+                    (between.expr.as_ref(), between.low.as_ref(), between.high.as_ref())
+                {
+                    found.push((column.name.as_str(), Operator::GtEq, low));
+                    found.push((column.name.as_str(), Operator::LtEq, high));
+                }
+            }
+            Expr::InList(list) if !list.negated && list.list.len() == 1 => {
+                if let (Expr::Column(column), [Expr::Literal(value, _)]) = (list.expr.as_ref(), list.list.as_slice()) {
+                    found.push((column.name.as_str(), Operator::Eq, value));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// A value as a cell of a column of the same type. Negative zero is stored as zero, and a NaN equals nothing.

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 
 use crate::chain::record;
 use crate::error::Error;
-use crate::exec::relation::CollectionProvider;
 use crate::exec::relation::error::external;
+use crate::exec::relation::{CollectionProvider, TensorProvider};
 use crate::storage::Transaction;
 use crate::value::schema::Kind;
 use crate::value::{Table, Version};
@@ -31,6 +31,8 @@ pub(super) const SCHEMA: &str = "public";
 pub(super) const INFORMATION: &str = "information_schema";
 /// The schema of tables as they were, by their numbers.
 pub(super) const PAST: &str = "~";
+/// The schema of tensors, by their numbers.
+pub(super) const TENSORS: &str = "~tensor";
 /// Where services are.
 const SERVICES: &str = "/service/";
 /// The first segment of the paths of the service that every host has, where the tables of [`SCHEMA`] live.
@@ -63,6 +65,7 @@ pub(super) fn path_to(name: &TableReference) -> crate::error::Result<String> {
     match name.schema() {
         None | Some(SCHEMA) => Ok(path_of(name.table())),
         Some(PAST) => Err(Error::bad_request("a table as it was can only be read")),
+        Some(TENSORS) => Err(Error::bad_request("SQL can only read a tensor")),
         Some(schema) if !is_version(schema) => Err(no_schema(schema)),
         Some(schema) if is_shown(name.table()) => Ok(format!("{SERVICES}{schema}/{}", name.table())),
         Some(_) => Err(no_table(name)),
@@ -87,7 +90,7 @@ fn is_tensor(table: &Table) -> bool {
 }
 
 fn tensor(table: &Table) -> Error {
-    Error::bad_request(format!("{} is a tensor, which has no rows", table.name))
+    Error::bad_request(format!("{0} is a tensor, which is read as tensor('{0}')", table.name))
 }
 
 /// The schema and the name of the table at a path, if SQL shows it.
@@ -130,6 +133,8 @@ pub(super) struct Tables {
     found: Mutex<HashMap<String, Arc<Table>>>,
     /// Those of the schema [`PAST`].
     past: Vec<Arc<Table>>,
+    /// Those of the schema [`TENSORS`].
+    tensors: Vec<Arc<TensorProvider>>,
     /// Whether tables say what is unique in them.
     says_keys: AtomicBool,
 }
@@ -141,13 +146,14 @@ impl fmt::Debug for Tables {
 }
 
 impl Tables {
-    /// The tables that a transaction sees, and some as they were.
-    pub(super) fn new(txn: &Arc<Transaction>, past: Vec<Arc<Table>>) -> Arc<Self> {
+    /// The tables that a transaction sees, some as they were, and tensors.
+    pub(super) fn new(txn: &Arc<Transaction>, past: Vec<Arc<Table>>, tensors: Vec<Arc<TensorProvider>>) -> Arc<Self> {
         Arc::new(Self {
             txn: Arc::clone(txn),
             listed: Mutex::default(),
             found: Mutex::default(),
             past,
+            tensors,
             says_keys: AtomicBool::new(false),
         })
     }
@@ -234,7 +240,7 @@ impl CatalogProvider for Catalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
             INFORMATION => Some(Arc::new(Information::new(&self.0))),
-            name if name == SCHEMA || name == PAST || is_version(name) => {
+            name if matches!(name, SCHEMA | PAST | TENSORS) || is_version(name) => {
                 Some(Arc::new(Schema { tables: Arc::clone(&self.0), name: name.into() }))
             }
             _ => None,
@@ -257,6 +263,10 @@ impl SchemaProvider for Schema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         let tables = &self.tables;
+        if self.name == TENSORS {
+            let tensor = name.parse().ok().and_then(|number: usize| tables.tensors.get(number));
+            return Ok(tensor.map(|tensor| Arc::clone(tensor) as Arc<dyn TableProvider>));
+        }
         let Some(table) = tables.find(&self.name, name).await.map_err(external)? else { return Ok(None) };
         let provider = CollectionProvider::new(table);
         let says_keys = tables.says_keys.load(Ordering::Relaxed);

@@ -6,7 +6,8 @@
 //!    them. [`conflict`] says in other words what DataFusion has no plan for;
 //! 2. few rows are computed without a query ([`computation`], [`constants`]), and found by their keys ([`lookup`]);
 //! 3. what a script was run with is kept for the next time ([`plans`]);
-//! 4. [`ddl`] changes which tables there are; [`catalog`] shows them to DataFusion, also as they were ([`past`]).
+//! 4. [`ddl`] changes which tables there are; [`catalog`] shows them to DataFusion, also as they were ([`past`]), and tensors
+//!    ([`tensors`]).
 
 mod catalog;
 mod chains;
@@ -20,6 +21,7 @@ mod merge;
 mod past;
 mod plans;
 mod read;
+mod tensors;
 mod types;
 mod write;
 

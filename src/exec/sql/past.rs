@@ -121,7 +121,7 @@ impl Replacer<'_> {
     fn replace(&mut self, factor: &mut TableFactor) -> Result<()> {
         let TableFactor::Table { name, alias, args, .. } = factor else { return Ok(()) };
         let Some(txn) = args.as_ref().and_then(system_time) else { return Ok(()) };
-        let wanted = (reference(name)?, self.transaction(txn)?);
+        let wanted = (reference(name)?, text(txn, self.params, "the id of a transaction")?.parse::<TxnId>()?);
         if alias.is_none() {
             let name = Ident::with_quote('"', wanted.0.table());
             *alias = Some(TableAlias { explicit: true, name, columns: vec![], at: None });
@@ -135,25 +135,28 @@ impl Replacer<'_> {
         *args = None;
         Ok(())
     }
+}
 
-    /// The transaction that an expression is.
-    fn transaction(&self, expr: &Expr) -> Result<TxnId> {
-        let value = match expr {
-            Expr::Value(value) => &value.value,
-            other => return Err(Error::bad_request(format!("expected the id of a transaction, not {other}"))),
-        };
-        match value {
-            Value::SingleQuotedString(text) => text.parse(),
-            Value::Placeholder(name) => {
-                let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
-                match number.and_then(|number| self.params.get(number.checked_sub(1)?)) {
-                    Some(ScalarValue::Utf8View(Some(text))) => text.parse(),
-                    Some(_) => Err(Error::bad_request(format!("the parameter {name} is not the id of a transaction"))),
-                    None => Err(Error::bad_request(format!("there is no parameter {name}"))),
-                }
+/// The text that an expression is, or that the parameter is which it names; `what` says what for.
+///
+/// # Errors
+/// `BadRequest` if it is neither.
+pub(super) fn text<'a>(expr: &'a Expr, params: &'a [ScalarValue], what: &str) -> Result<&'a str> {
+    let value = match expr {
+        Expr::Value(value) => &value.value,
+        other => return Err(Error::bad_request(format!("expected {what}, not {other}"))),
+    };
+    match value {
+        Value::SingleQuotedString(text) => Ok(text),
+        Value::Placeholder(name) => {
+            let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
+            match number.and_then(|number| params.get(number.checked_sub(1)?)) {
+                Some(ScalarValue::Utf8View(Some(text))) => Ok(text),
+                Some(_) => Err(Error::bad_request(format!("the parameter {name} is not {what}"))),
+                None => Err(Error::bad_request(format!("there is no parameter {name}"))),
             }
-            other => Err(Error::bad_request(format!("expected the id of a transaction, not {other}"))),
         }
+        other => Err(Error::bad_request(format!("expected {what}, not {other}"))),
     }
 }
 

@@ -20,11 +20,12 @@ use datafusion::sql::sqlparser::ast::Statement;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::catalog::{CATALOG, Catalogs, INFORMATION, PAST, SCHEMA, Tables, find};
+use super::catalog::{CATALOG, Catalogs, INFORMATION, PAST, SCHEMA, TENSORS, Tables, find};
 use super::constants::Constants;
 use super::lookup::Lookup;
 use super::past;
 use super::read::KeyedRead;
+use super::tensors;
 use super::write::{Source, Write};
 use crate::error::Result;
 use crate::exec::data::Session;
@@ -219,8 +220,10 @@ pub(super) struct Planned {
 /// Plans a statement.
 pub(super) async fn plan(session: &Arc<Session>, mut statement: Statement, params: &[ScalarValue]) -> Result<Planned> {
     let past = Box::pin(past::replace(session, &mut statement, params)).await?;
-    let has_past = !past.is_empty();
-    let tables = Tables::new(session.txn(), past);
+    let tensors = Box::pin(tensors::replace(session, &mut statement, params)).await?;
+    // These are of this session alone.
+    let has_own = !past.is_empty() || !tensors.is_empty();
+    let tables = Tables::new(session.txn(), past, tensors);
     let mut state = session.engine().session(session.txn());
     state.register_catalog_list(Arc::new(Catalogs(Arc::clone(&tables))));
     let defaults = &mut state.config_mut().options_mut().catalog;
@@ -240,7 +243,7 @@ pub(super) async fn plan(session: &Arc<Session>, mut statement: Statement, param
     }
     let is_table = |name: &&TableReference| {
         let is_function = state.table_functions().contains_key(name.table());
-        !is_function && !asks_what_there_is(name) && name.schema() != Some(PAST)
+        !is_function && !asks_what_there_is(name) && !matches!(name.schema(), Some(PAST | TENSORS))
     };
     for name in references.iter().filter(is_table) {
         session.check_erased(&find(session.txn(), name).await?.name)?;
@@ -254,7 +257,7 @@ pub(super) async fn plan(session: &Arc<Session>, mut statement: Statement, param
             state.statement_to_plan(statement).await.and_then(without_constraints).map_err(internal)?
         }
     };
-    let is_volatile = is_listed || shows || has_past || has_volatile(&plan);
+    let is_volatile = is_listed || shows || has_own || has_volatile(&plan);
     let tables = (!is_volatile).then(|| tables.take_found());
     if params.is_empty() {
         return Ok(Planned { plan, unbound: None, tables });

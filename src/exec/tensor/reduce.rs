@@ -9,10 +9,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::device::OpKey;
 use super::kernel::{Chunk, Operand as Input, combine};
 use super::piece::ranges;
-use super::{Evaluation, PARALLEL, PIECE_LEN, leaf};
+use super::{Evaluation, PARALLEL, PIECE_LEN};
 use crate::error::{Error, Result};
 use crate::value::number::cast::cast;
-use crate::value::tensor::{Binary, Elements, Initial, Layout, Node, Reduction, Shape, TensorSchema};
+use crate::value::tensor::{Binary, Elements, Layout, Node, Reduction, Shape, TensorSchema};
 use crate::value::{Number, NumberClass, Tensor};
 
 /// How the elements of a tensor are reduced: as an array `[outer, len, inner]` in row-major order, along the second axis.

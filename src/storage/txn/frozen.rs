@@ -14,11 +14,11 @@ use crate::storage::codec::{KeyRange, range};
 use crate::storage::index::Access;
 use crate::storage::tree::{Source, TreeScan};
 use crate::value::collection::Bound;
-use crate::value::schema::Table;
-use crate::value::tensor::Content;
+use crate::value::schema::{Kind, Table};
+use crate::value::tensor::{Content, Layout};
 
-/// Rows that are read at once; those of a dense tensor are large.
-const BATCH_ROWS: usize = 64;
+/// Rows of a dense tensor that are read at once: they are large.
+const BLOCKS_MAX: usize = 64;
 
 /// The rows of a table as they were when this was made, whatever is written meanwhile. What is read of them counts as read
 /// by the transaction. Keeps the snapshot open.
@@ -42,6 +42,11 @@ impl Transaction {
 }
 
 impl Frozen {
+    /// Whether the rows are the blocks of a dense tensor.
+    fn has_blocks(&self) -> bool {
+        matches!(&self.access.table.schema.kind, Kind::Tensor(schema) if schema.layout == Layout::Dense)
+    }
+
     fn range(&self, keys: &Range<u64>) -> Result<KeyRange> {
         let columns: Vec<_> = self.access.table.schema.key().iter().collect();
         let (start, end) = (Bound::Inclusive(keys.start.into()), Bound::Exclusive(keys.end.into()));
@@ -56,7 +61,10 @@ impl Content for Frozen {
             Err(error) => return stream::once(ready(Err(error))).boxed(),
         };
         self.core.work.lock().note_range(&self.access, self.access.table.rows, &range);
-        let scan = TreeScan { batch_rows: BATCH_ROWS, ..TreeScan::new(range, vec![0, 1]) };
+        let mut scan = TreeScan::new(range, vec![0, 1]);
+        if self.has_blocks() {
+            scan.batch_rows = BLOCKS_MAX;
+        }
         self.rows.scan(&self.access.table.schema, scan)
     }
 

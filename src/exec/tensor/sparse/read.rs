@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::UInt64Type;
-use futures::TryStreamExt as _;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::super::{Evaluation, leaf};
 use super::{none, picked, within, without_zeros};
 use crate::error::{Error, Result};
 use crate::value::number::compare::is_truthy;
-use crate::value::tensor::{Content, Elements, Entries, Initial};
+use crate::value::tensor::{Content, Elements, Entries, Initial, Node};
 use crate::value::{Number, NumberClass, Tensor};
 
 impl Evaluation {
@@ -36,6 +37,27 @@ impl Evaluation {
         }
         let written = Entries { offsets: offsets.into(), values: leaf::joined(tensor.dtype(), &values)? };
         over(&below, written)
+    }
+
+    /// The entries of a tensor whose numbers are in `range`, some at a time. What a service keeps need not fit in memory.
+    pub(in crate::exec) fn entry_pieces(
+        self: &Arc<Self>,
+        tensor: &Arc<Tensor>,
+        range: Range<u64>,
+    ) -> BoxStream<'static, Result<Entries>> {
+        if let Node::Stored { content, initial } = &tensor.node
+            && tensor.is_sparse()
+            && matches!(**initial, Initial::Fill(_))
+        {
+            let dtype = tensor.dtype();
+            let entries = move |batch: Result<RecordBatch>| {
+                let (offsets, values) = columns(dtype, &batch?)?;
+                without_zeros(offsets.into(), values)
+            };
+            return content.read(range).map(entries).boxed();
+        }
+        let (evaluation, tensor) = (Arc::clone(self), Arc::clone(tensor));
+        stream::once(async move { evaluation.entries_within(&tensor, range).await }).boxed()
     }
 
     /// What a constructor says.

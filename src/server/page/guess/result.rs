@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::{Ops, methods};
 use crate::compiler::methods::{Receiver, find, result_class};
-use crate::value::schema::Kind;
 use crate::value::{Args, Class, Expr, Flow, Id, Schema, Subject};
 
 /// How many names and ops are followed, one after the other.
