@@ -65,7 +65,7 @@ fn encode_elements(elements: &Elements, out: &mut impl Encoder) {
     for element in elements.iter() {
         for part in parts(element).into_iter().flatten() {
             out.item();
-            out.number(part);
+            out.number(short(part));
         }
     }
 }
@@ -76,13 +76,26 @@ fn encode_element(element: Number, out: &mut impl Encoder) {
         [Some(re), Some(im)] => {
             out.begin_list();
             out.item();
-            out.number(re);
+            out.number(short(re));
             out.item();
-            out.number(im);
+            out.number(short(im));
             out.end_list();
         }
-        _ => out.number(element),
+        _ => out.number(short(element)),
     }
+}
+
+/// A whole number without a fraction, which is shorter to write. The dtype says what it is.
+fn short(number: Number) -> Number {
+    /// Floats up to here are whole numbers only if they have no fraction.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = match number {
+        Number::F32(n) => f64::from(n),
+        Number::F64(n) => n,
+        other => return other,
+    };
+    let is_whole = float.trunc() == float && float.abs() < EXACT && !(float == 0.0 && float.is_sign_negative());
+    if is_whole { Number::I64(float as i64) } else { number }
 }
 
 /// The real parts that a number is written as.

@@ -21,7 +21,9 @@ fn likely(name: &Id) -> Option<(Guess, &'static Method)> {
     if methods::find(Receiver::Op, name.as_str()).is_some() {
         return None;
     }
-    let having = Receiver::ALL.into_iter().filter(|receiver| methods::find(*receiver, name.as_str()).is_some()).count();
+    // What tensors can do is mostly what numbers can, of which there are more.
+    let others = Receiver::ALL.into_iter().filter(|receiver| *receiver != Receiver::Tensor);
+    let having = others.filter(|receiver| methods::find(*receiver, name.as_str()).is_some()).count();
     let trust = if having == 1 { Trust::Own } else { Trust::Shared };
     CANDIDATES.into_iter().find_map(|(receiver, class)| {
         methods::find(receiver, name.as_str()).map(|method| (Guess { class, trust }, method))
