@@ -87,9 +87,11 @@ fn encode_element(element: Number, out: &mut impl Encoder) {
 
 /// A whole number without a fraction, which is shorter to write. The dtype says what it is.
 fn short(number: Number) -> Number {
-    /// Floats up to here are whole numbers only if they have no fraction.
+    /// Larger floats are whole anyway, and written in their own way.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let float = match number {
+        // The digits that tell it from other floats of its width, where not all do.
+        Number::F32(n) if n.abs() >= 16_777_216.0 && n.is_finite() => n.to_string().parse().unwrap_or(f64::from(n)),
         Number::F32(n) => f64::from(n),
         Number::F64(n) => n,
         other => return other,

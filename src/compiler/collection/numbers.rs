@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::value::number::promote::result_class;
 use crate::value::schema::{Column, ColumnType, Schema};
 use crate::value::tensor::Shape;
-use crate::value::{Collection, NumberClass, State, Tensor, cast};
+use crate::value::{Collection, NumberClass, State, Tensor, Value, cast};
 
 /// Columns of a view, all of them of numbers, that are read or written as a tensor.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,7 +42,7 @@ impl NumberColumns {
 pub(super) fn number_columns(collection: &Collection, key: &State) -> Result<NumberColumns> {
     let schema = collection.schema();
     let (listed, is_vector) = match key {
-        key if key.is_none() => {
+        State::Value(Value::None) => {
             let all = schema.columns.iter().enumerate().filter(|(_, column)| class_of(column).is_ok());
             (all.map(|(at, _)| at).collect(), false)
         }
@@ -179,8 +179,7 @@ mod tests {
         assert_eq!(read(&table(), r#""girth""#), Err("there is no column girth".into()));
         assert_eq!(read(&table(), r#"["zone","zone"]"#), Err("column zone is listed twice".into()));
         let none = Err("a tensor is made of at least one column of numbers".into());
-        // An empty list is none, which stands for all.
-        assert!(read(&table(), "[]").is_ok());
+        assert_eq!(read(&table(), "[]"), none);
         let selected = select(&table(), &state(r#"["city"]"#)).unwrap();
         assert_eq!(read(&selected, "null"), none);
         assert_eq!(read(&selected, r#""zone""#), Err("there is no column zone".into()));

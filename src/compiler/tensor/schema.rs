@@ -8,11 +8,17 @@ use crate::value::{Class, Map, NumberClass, Object, State, Value};
 /// The class of classes.
 const CLASS: &str = "/state/object/class";
 
-/// The schema that `state` declares: `[dtype, shape]` in either order, or a list of one such.
+/// The schema that `state` declares: `[dtype, shape]` in either order, a list of one such, or that of a tensor of this
+/// layout, since clients name the class twice.
 ///
 /// # Errors
 /// `BadRequest` if it is malformed, if the dtype is no class of numbers, or if there is no such shape.
 pub fn schema(layout: Layout, state: &State) -> Result<TensorSchema> {
+    if let State::Tensor(tensor) = state
+        && tensor.schema.layout == layout
+    {
+        return Ok(tensor.schema.clone());
+    }
     let pair = match items(state) {
         Some([only]) => items(only),
         pair => pair,

@@ -27,6 +27,8 @@ use crate::value::{Id, Number, State, Tensor, Value};
 const EAGER_BYTES: u64 = 1 << 20;
 /// Bytes of a result that is kept in memory.
 pub(super) const MEMORY_BYTES: u64 = 16 << 20;
+/// Bytes of a dense tensor.
+const DENSE_BYTES_MAX: u64 = 1 << 44;
 /// Blocks that are written together.
 const GROUP: usize = 64;
 
@@ -90,6 +92,7 @@ impl Worker<'_> {
                     Initial::Copy(of) => Initial::Copy(evaluation.frozen(&of)?),
                     initial => initial,
                 };
+                check_size(&schema)?;
                 Ok(self.make_tensor(&schema, initial).into())
             }
             Action::Write { tensor, bounds, value } => {
@@ -442,6 +445,18 @@ pub(super) fn initial(schema: &TensorSchema, initial: Initial) -> Arc<Tensor> {
 fn seed() -> u64 {
     let [bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = crate::env::secret();
     u64::from_le_bytes(bytes)
+}
+
+/// Checks that a tensor can be kept.
+fn check_size(schema: &TensorSchema) -> Result<()> {
+    let bytes = schema.shape.size().saturating_mul(width(schema.dtype) as u64);
+    match schema.layout {
+        Layout::Dense if bytes > DENSE_BYTES_MAX => {
+            let (shape, tebibytes) = (&schema.shape, DENSE_BYTES_MAX >> 40);
+            Err(Error::bad_request(format!("a dense tensor of shape {shape} is larger than {tebibytes} TiB")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_live(state: &State) -> bool {

@@ -11,7 +11,7 @@ use super::device::OpKey;
 use super::kernel::{Chunk, Operand as Input};
 use crate::error::{Error, Result};
 use crate::storage::files::run_blocking;
-use crate::value::tensor::{Elements, Node, Operand};
+use crate::value::tensor::{Elements, Node, Operand, Shape, TensorSchema};
 use crate::value::{NumberClass, Tensor};
 
 /// Elements that are computed at once, where others wait: fewer than it is worth to hand over to another thread.
@@ -25,14 +25,14 @@ impl Evaluation {
     pub(super) async fn region(&self, tensor: &Arc<Tensor>, range: Range<u64>) -> Result<Elements> {
         let mut found = Vec::new();
         let mut seen = HashMap::new();
-        walk(tensor, &mut seen, &mut found);
+        walk(tensor, tensor.shape(), &mut seen, &mut found);
         let mut leaves = Leaves::with_capacity(found.len());
         for leaf in found {
-            let elements = self.piece(&leaf, range.clone()).await?;
+            let elements = self.piece(&stretched(&leaf, tensor.shape()), range.clone()).await?;
             leaves.insert(address(&leaf), (leaf, elements));
         }
         let mut ops = Vec::new();
-        keys(tensor, &mut HashSet::new(), &mut ops);
+        keys(tensor, tensor.shape(), &mut HashSet::new(), &mut ops);
         let (tensor, len) = (Arc::clone(tensor), (range.end - range.start) as usize);
         let function =
             move |device: &Device| Region { device, leaves, uses: seen, computed: HashMap::new() }.run(&tensor);
@@ -67,27 +67,38 @@ fn address(tensor: &Arc<Tensor>) -> usize {
     Arc::as_ptr(tensor).addr()
 }
 
-/// Whether the elements of a tensor are computed from those with the same numbers.
-fn is_pointwise(tensor: &Tensor) -> bool {
-    matches!(tensor.node, Node::Cast { .. } | Node::Unary { .. } | Node::Binary { .. } | Node::Select { .. })
+/// Whether a tensor belongs to a region of this shape: whether its elements are computed from those with the same numbers.
+fn is_within(tensor: &Tensor, shape: &Shape) -> bool {
+    let is_pointwise =
+        matches!(tensor.node, Node::Cast { .. } | Node::Unary { .. } | Node::Binary { .. } | Node::Select { .. });
+    is_pointwise && tensor.shape() == shape
+}
+
+/// An operand in the shape of its region.
+fn stretched(operand: &Arc<Tensor>, shape: &Shape) -> Arc<Tensor> {
+    if operand.shape() == shape {
+        return Arc::clone(operand);
+    }
+    let schema = TensorSchema { shape: shape.clone(), ..operand.schema.clone() };
+    Arc::new(Tensor::new(schema, Node::Broadcast { of: Arc::clone(operand) }))
 }
 
 /// Finds the leaves of a region, and counts how often each of its tensors is used.
-fn walk(tensor: &Arc<Tensor>, uses: &mut HashMap<usize, usize>, leaves: &mut Vec<Arc<Tensor>>) {
+fn walk(tensor: &Arc<Tensor>, shape: &Shape, uses: &mut HashMap<usize, usize>, leaves: &mut Vec<Arc<Tensor>>) {
     let count = uses.entry(address(tensor)).or_default();
     *count += 1;
     if *count > 1 {
         return;
     }
-    match is_pointwise(tensor) {
-        true => tensor.node.operands().for_each(|operand| walk(operand, uses, leaves)),
+    match is_within(tensor, shape) {
+        true => tensor.node.operands().for_each(|operand| walk(operand, shape, uses, leaves)),
         false => leaves.push(Arc::clone(tensor)),
     }
 }
 
 /// The functions of a region, with the class of their operands.
-fn keys(tensor: &Arc<Tensor>, seen: &mut HashSet<usize>, ops: &mut Vec<(OpKey, NumberClass)>) {
-    if !is_pointwise(tensor) || !seen.insert(address(tensor)) {
+fn keys(tensor: &Arc<Tensor>, shape: &Shape, seen: &mut HashSet<usize>, ops: &mut Vec<(OpKey, NumberClass)>) {
+    if !is_within(tensor, shape) || !seen.insert(address(tensor)) {
         return;
     }
     let of = tensor.node.operands().next().map_or(tensor.dtype(), |of| of.dtype());
@@ -98,7 +109,7 @@ fn keys(tensor: &Arc<Tensor>, seen: &mut HashSet<usize>, ops: &mut Vec<(OpKey, N
         Node::Binary { op, .. } => ops.extend(tensor.node.operands().map(|of| (OpKey::Binary(*op), of.dtype()))),
         _ => ops.push((OpKey::Select, tensor.dtype())),
     }
-    tensor.node.operands().for_each(|operand| keys(operand, seen, ops));
+    tensor.node.operands().for_each(|operand| keys(operand, shape, seen, ops));
 }
 
 /// A region that is being computed.
@@ -136,6 +147,9 @@ impl Region<'_> {
     }
 
     fn computed_chunk(&mut self, tensor: &Arc<Tensor>) -> Result<Chunk> {
+        if let Some((_, elements)) = self.leaves.get(&address(tensor)) {
+            return Chunk::upload(elements, self.device);
+        }
         match &tensor.node {
             Node::Cast { of } => self.chunk(of)?.cast(tensor.dtype()),
             Node::Unary { op, of } => self.chunk(of)?.unary(*op),
@@ -148,10 +162,7 @@ impl Region<'_> {
                 let (then, or_else) = (self.input(then)?, self.input(or_else)?);
                 Chunk::select(condition, then, or_else, tensor.dtype())
             }
-            _ => match self.leaves.get(&address(tensor)) {
-                Some((_, elements)) => Chunk::upload(elements, self.device),
-                None => Err(Error::internal("a region lacks one of its leaves")),
-            },
+            _ => Err(Error::internal("a region lacks one of its leaves")),
         }
     }
 
