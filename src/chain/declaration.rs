@@ -168,6 +168,14 @@ fn subject(doc: &Doc) -> Result<Subject> {
 
 /// A tensor of zeros, which is declared by its schema.
 fn tensor(layout: Layout, class: &str, args: &Doc) -> Result<Subject> {
+    // Clients name the class twice.
+    let args = match args {
+        Doc::List(items) => match items.as_slice() {
+            [Doc::Map(entries)] if let [(inner, args)] = entries.as_slice() && &**inner == class => args,
+            _ => args,
+        },
+        args => args,
+    };
     let schema = decode_state(args).and_then(|args| compiler::tensor::schema(layout, &args));
     Ok(Subject::Collection(schema.map_err(|error| error.within(class))?.rows()))
 }

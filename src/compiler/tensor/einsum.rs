@@ -12,7 +12,7 @@ use super::call::{Action, reply};
 use super::{build, join, matmul};
 use crate::compiler::collection::schema::show;
 use crate::error::{Error, Result};
-use crate::value::tensor::{Binary, Operand, Reduction, Shape};
+use crate::value::tensor::{Binary, Layout, Node, Operand, Reduction, Shape};
 use crate::value::{NumberClass, State, Tensor, Value};
 
 /// Tensors that are multiplied. Each makes the expression deeper.
@@ -61,6 +61,42 @@ pub(super) fn call(args: &Args<'_>) -> Result<Action> {
         return Ok(if product.labels.is_empty() { Action::Element { of, offset: 0 } } else { Action::Fold { op, of } });
     }
     product.keep(|label| output.contains(&label))?.arrange(&output).map(|product| reply(product.tensor))
+}
+
+/// The sum over `axes` of a product of two tensors that stretch each other, as clients write a product of matrices: so that
+/// the product of all elements is never there as a whole. Nothing if it is something else.
+///
+/// # Errors
+/// `BadRequest` if a shape on the way is too large.
+pub(super) fn contraction(of: &Tensor, axes: &[usize]) -> Result<Option<Arc<Tensor>>> {
+    let Node::Binary { op: Binary::Mul, l: Operand::Tensor(l), r: Operand::Tensor(r) } = &of.node else {
+        return Ok(None);
+    };
+    let is_stretched = |operand: &Tensor| operand.size() < of.size() && operand.dtype() == of.dtype();
+    let is_dense = [of, l, r].iter().all(|tensor| tensor.schema.layout == Layout::Dense);
+    if !is_dense || !is_stretched(l) || !is_stretched(r) || of.dtype() == NumberClass::Bool {
+        return Ok(None);
+    }
+    let labels: Vec<char> = ('a'..).take(of.shape().ndim()).collect();
+    let is_kept = |label: char| labels.iter().position(|other| *other == label).is_some_and(|axis| !axes.contains(&axis));
+    let product = multiply(squeezed(l, &labels)?, squeezed(r, &labels)?, is_kept)?;
+    let kept: Vec<char> = labels.iter().copied().filter(|label| is_kept(*label)).collect();
+    let found: Vec<char> = kept.iter().copied().filter(|label| product.labels.contains(label)).collect();
+    let product = product.arrange(&found)?;
+    // What is of dimension 1 in both has no label.
+    let dims = labels.iter().zip(of.shape().dims()).filter(|(label, _)| kept.contains(label)).map(|(_, dim)| *dim);
+    Ok(Some(build::reshape(&product.tensor, Shape::try_new(dims.collect::<Vec<u64>>())?)))
+}
+
+/// A tensor without its axes of dimension 1, and the labels of the others, which are those of the last axes.
+fn squeezed(of: &Arc<Tensor>, labels: &[char]) -> Result<Labelled> {
+    let own = &labels[labels.len() - of.shape().ndim()..];
+    let axes = of.shape().dims().iter().copied().zip(own.iter().copied()).filter(|(dim, _)| *dim != 1);
+    let (mut dims, labels): (Vec<u64>, Vec<char>) = axes.unzip();
+    if dims.is_empty() {
+        dims.push(1);
+    }
+    Ok(Labelled { tensor: build::reshape(of, Shape::try_new(dims)?), labels })
 }
 
 /// The labels of each tensor and of the result.
@@ -186,6 +222,19 @@ fn malformed(format: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use crate::compiler::tensor::sample::{A, S, check, refuse};
+
+    /// What the official client sends for `ij,jk->ik`.
+    #[test]
+    fn a_sum_of_a_product_that_is_stretched_is_a_product_of_matrices() {
+        let program = |sum: &str| {
+            let (a, b) = ("a = D(I32,[2,3])[1,2,3,4,5,6]", "b = D(I32,[3,2])[1,0,0,1,1,1]");
+            let product = r#"c = $a/expand_dims [[2]]; d = $b/expand_dims [[0]]; p = $c/mul {"r":"$d"}"#;
+            format!("{a}; {b}; {product}; r = $p/sum {sum}")
+        };
+        check(&program(r#"{"axes":[1]}"#), "D(I32,[2,2])[4,5,10,11]");
+        check(&program(r#"{"axes":[0,1]}"#), "D(I32,[2])[14,16]");
+        check(&program(r#"{"axes":[1,2]}"#), "D(I32,[2])[9,21]");
+    }
 
     const B: &str = "D(I32,[3,2])[1,0,0,1,1,1]";
     const V: &str = "D(I32,[3])[1,0,2]";

@@ -25,7 +25,7 @@ pub(super) fn load(layout: Option<Layout>, schema: &State, elements: &State) -> 
     let (numbers, layout, offsets) = match read(dtype, &shape, elements)? {
         Contents::Copy(source) => {
             let layout = layout.unwrap_or(source.schema.layout);
-            let schema = TensorSchema { layout, dtype: dtype.unwrap_or(source.dtype()), shape };
+            let schema = TensorSchema { layout, dtype: dtype.unwrap_or_else(|| source.dtype()), shape };
             return copy(schema, source);
         }
         Contents::All(numbers) => (numbers, layout.unwrap_or(Layout::Dense), None),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::Args;
 use super::axes::axes;
 use super::call::{Action, reply};
-use super::{build, promote};
+use super::{build, einsum, promote};
 use crate::compiler::collection::view::truth;
 use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
@@ -34,6 +34,12 @@ pub(super) fn call(op: Reduction, of: &Arc<Tensor>, args: &Args<'_>) -> Result<A
     let axes = over.axes.unwrap_or_else(|| (0..of.shape().ndim()).collect());
     if axes.len() == of.shape().ndim() && !over.keeps_axes {
         return Ok(Action::Fold { op, of: Arc::clone(of) });
+    }
+    if op == Reduction::Sum
+        && !over.keeps_axes
+        && let Some(product) = einsum::contraction(of, &axes)?
+    {
+        return Ok(reply(product));
     }
     build::reduce(op, of, &axes, over.keeps_axes).map(reply)
 }

@@ -44,7 +44,7 @@ pub(super) fn reshape(of: &Arc<Tensor>, args: &Args<'_>) -> Result<Action> {
     let known = dims.iter().filter(is_known).map(schema::dimension).collect::<Result<Vec<u64>>>()?;
     let size = known.iter().try_fold(1u64, |size, dim| size.checked_mul(*dim)).filter(|size| *size > 0);
     let missing = match (unknown, size) {
-        (1, Some(size)) if of.size() % size == 0 => of.size() / size,
+        (1, Some(size)) if of.size().is_multiple_of(size) => of.size() / size,
         (0, Some(size)) if of.size() == size => 1,
         // What is no dimension at all is the better complaint.
         _ => return Err(Shape::try_new(known).err().unwrap_or_else(does_not_fit)),

@@ -129,7 +129,7 @@ impl Worker<'_> {
 /// The service whose route a link names, below its item or below a version.
 fn service_of(link: &Link) -> Link {
     let path = link.path();
-    Link::local(&path[..link.version_at().unwrap_or(path.len().saturating_sub(1))])
+    Link::local(&path[..link.version_at().unwrap_or_else(|| path.len().saturating_sub(1))])
 }
 
 /// The service that is to be trusted, with all its versions.

@@ -52,18 +52,20 @@ const PARALLEL: usize = 4;
 /// The place for a panel, which one at a time reads.
 type Panel = Arc<tokio::sync::Mutex<Option<(u64, Elements)>>>;
 
-/// What was computed of expressions, by their addresses. An expression is kept with what is known of it, so that no address
-/// is used again.
+/// What is known of expressions, by their addresses. An expression is kept with it, so that no address is used again.
+type Known<T> = Mutex<HashMap<usize, (Arc<Tensor>, T)>>;
+
+/// What was computed of expressions.
 #[derive(Default)]
 pub(crate) struct Memo {
     /// Expressions over bases, as the bases are now.
-    frozen: Mutex<HashMap<usize, (Arc<Tensor>, Arc<Tensor>)>>,
+    frozen: Known<Arc<Tensor>>,
     /// Results that are needed as a whole.
-    results: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Whole>>)>>,
+    results: Known<Arc<OnceCell<Whole>>>,
     /// The entries of sparse operands.
-    kept: Mutex<HashMap<usize, (Arc<Tensor>, Arc<OnceCell<Entries>>)>>,
+    kept: Known<Arc<OnceCell<Entries>>>,
     /// The last panel of each view that is read in panels: where it begins, and its elements.
-    panels: Mutex<HashMap<usize, (Arc<Tensor>, Panel)>>,
+    panels: Known<Panel>,
     /// Bytes of results in memory.
     bytes: AtomicU64,
 }

@@ -101,7 +101,7 @@ fn keys(tensor: &Arc<Tensor>, shape: &Shape, seen: &mut HashSet<usize>, ops: &mu
     if !is_within(tensor, shape) || !seen.insert(address(tensor)) {
         return;
     }
-    let of = tensor.node.operands().next().map_or(tensor.dtype(), |of| of.dtype());
+    let of = tensor.node.operands().next().map_or_else(|| tensor.dtype(), |of| of.dtype());
     match &tensor.node {
         Node::Cast { .. } => ops.push((OpKey::Cast(tensor.dtype()), of)),
         Node::Unary { op, .. } => ops.push((OpKey::Unary(*op), of)),

@@ -35,7 +35,7 @@ impl Elements {
     /// `Internal` if these are not a whole number of elements, or not aligned as elements are, or a Bool is neither 0 nor 1.
     pub fn try_new(dtype: NumberClass, bytes: Buffer) -> Result<Self> {
         let (width, align) = (width(dtype), align(dtype));
-        if bytes.len() % width != 0 || bytes.as_ptr().align_offset(align) != 0 {
+        if !bytes.len().is_multiple_of(width) || bytes.as_ptr().align_offset(align) != 0 {
             let message = format!("{} bytes are no elements of {width} bytes each", bytes.len());
             return Err(Error::internal(message));
         }

@@ -83,7 +83,7 @@ impl Shape {
     /// `BadRequest` if two dimensions differ and neither is 1.
     pub fn broadcast(&self, other: &Shape) -> Result<Shape> {
         let ndim = self.ndim().max(other.ndim());
-        let dims = (0..ndim).map(|axis| match (self.from_end(ndim - axis), other.from_end(ndim - axis)) {
+        let dims = (0..ndim).map(|axis| match (self.counted_from_end(ndim - axis), other.counted_from_end(ndim - axis)) {
             (l, r) if l == r => Ok(l),
             (1, dim) | (dim, 1) => Ok(dim),
             (l, r) => Err(Error::bad_request(format!("cannot broadcast shapes {self} and {other}: {l} is not {r}"))),
@@ -97,7 +97,7 @@ impl Shape {
     }
 
     /// The dimension at this place from the end, which counts from 1; 1 beyond the first.
-    fn from_end(&self, place: usize) -> u64 {
+    fn counted_from_end(&self, place: usize) -> u64 {
         self.ndim().checked_sub(place).map_or(1, |axis| self.0[axis])
     }
 }

@@ -223,7 +223,7 @@ fn results_are_those_of_the_protocol() {
     assert_eq!(difference.typed::<u8>(), [5, 252]);
     let roots = chunk(NumberClass::F64, &[1.0, 2.0, 5.0].map(Number::F64));
     let roots = Chunk::binary(Binary::Pow, roots.into(), Number::F64(0.5).into()).unwrap().download().unwrap();
-    assert_eq!(roots.typed::<f64>(), [1.0, 1.414_213_562_373_095_1, 2.236_067_977_499_79]);
+    assert_eq!(roots.typed::<f64>(), [1.0, std::f64::consts::SQRT_2, 2.236_067_977_499_79]);
 }
 
 /// What an arithmetic function is of two complex numbers.
