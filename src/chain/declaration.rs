@@ -171,7 +171,12 @@ fn tensor(layout: Layout, class: &str, args: &Doc) -> Result<Subject> {
     // Clients name the class twice.
     let args = match args {
         Doc::List(items) => match items.as_slice() {
-            [Doc::Map(entries)] if let [(inner, args)] = entries.as_slice() && &**inner == class => args,
+            [Doc::Map(entries)]
+                if let [(inner, args)] = entries.as_slice()
+                    && &**inner == class =>
+            {
+                args
+            }
             _ => args,
         },
         args => args,

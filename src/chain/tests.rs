@@ -268,7 +268,10 @@ fn a_block_that_is_lost_is_missed_without_reading_the_others() {
         txn.delete(&blocks.blocks, &[1u64.into()]).await.unwrap();
         for error in [blocks.check_links().await.unwrap_err(), blocks.verify().await.unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Internal);
-            assert_eq!(error.message(), "block 2: it does not follow the block before it, or what took the place of that");
+            assert_eq!(
+                error.message(),
+                "block 2: it does not follow the block before it, or what took the place of that"
+            );
         }
     });
 }

@@ -345,14 +345,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    fn call(
-        &mut self,
-        node: NodeId,
-        dst: Register,
-        target: &Target,
-        shape: &Shape,
-        operands: &[NodeId],
-    ) {
+    fn call(&mut self, node: NodeId, dst: Register, target: &Target, shape: &Shape, operands: &[NodeId]) {
         let sources = self.sources(operands);
         let bound = self.graph.method(node).map(|method| bind(method, shape));
         let instr = match (target, bound) {

@@ -91,7 +91,9 @@ fn short(number: Number) -> Number {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let float = match number {
         // The digits that tell it from other floats of its width, where not all do.
-        Number::F32(n) if n.abs() >= 16_777_216.0 && n.is_finite() => n.to_string().parse().unwrap_or_else(|_| n.into()),
+        Number::F32(n) if n.abs() >= 16_777_216.0 && n.is_finite() => {
+            n.to_string().parse().unwrap_or_else(|_| n.into())
+        }
         Number::F32(n) => f64::from(n),
         Number::F64(n) => n,
         other => return other,

@@ -174,9 +174,7 @@ fn to_data(state: &State, is_parameter: bool) -> Json {
         | State::Collection(_)
         | State::Tensor(_)
         | State::Stream(_)
-        | State::Object(_) => {
-            Json::String(to_json(state))
-        }
+        | State::Object(_) => Json::String(to_json(state)),
     }
 }
 

@@ -52,8 +52,8 @@ impl Receiver {
     pub const ALL: [Receiver; 17] = {
         use Receiver::*;
         [
-            None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Tensor, Stream,
-            Object,
+            None, Number, String, Id, Link, Bytes, Email, Version, Tuple, Map, Op, Closure, BTree, Table, Tensor,
+            Stream, Object,
         ]
     };
 

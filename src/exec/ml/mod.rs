@@ -64,7 +64,11 @@ pub(super) struct Learning {
 
 impl Learning {
     pub fn new(devices: &Arc<Devices>, txn: &Arc<Transaction>) -> Self {
-        Self { devices: Arc::clone(devices), txn: Arc::clone(txn), evaluation: Evaluation::new(devices, txn, Arc::default()) }
+        Self {
+            devices: Arc::clone(devices),
+            txn: Arc::clone(txn),
+            evaluation: Evaluation::new(devices, txn, Arc::default()),
+        }
     }
 
     /// Performs what a call asks for. No tensor of it may be a base.

@@ -1,6 +1,5 @@
 //! Training: steps that make the loss of a batch smaller.
 
-
 use burn::tensor::{Device, Tensor as OnDevice};
 use rand::rngs::StdRng;
 

@@ -265,7 +265,9 @@ impl Script<'_> {
             statement @ (Statement::Query(_) | Statement::ShowTables { .. } | Statement::ShowColumns { .. }) => {
                 self.query(statement, is_alone).await
             }
-            Statement::Explain { analyze, verbose, statement, .. } => Box::pin(self.explain(*statement, analyze, verbose)).await,
+            Statement::Explain { analyze, verbose, statement, .. } => {
+                Box::pin(self.explain(*statement, analyze, verbose)).await
+            }
             other => {
                 let text = other.to_string();
                 let words: Vec<&str> = text.split_whitespace().take(2).collect();

@@ -68,9 +68,7 @@ fn is_cheap_to_compare(op: &Op) -> bool {
             | State::Tensor(_)
             | State::Stream(_)
             | State::Object(_),
-        ) => {
-            false
-        }
+        ) => false,
         Op::Const(state) => state.weight() <= 1024,
         _ => true,
     }

@@ -22,7 +22,12 @@ use super::upload::Upload;
 use crate::error::{Error, Result};
 use crate::storage::codec::KeyColumn;
 use crate::storage::files::segment_path;
+use crate::value::schema::Kind;
 use crate::value::{Schema, TreeId};
+
+/// Bytes of a block with rows of a tensor. Its rows are large already, and mostly read one by one or all in order, so
+/// larger blocks would only cost memory where several segments are merged.
+const TENSOR_BLOCK_BYTES: usize = 1 << 20;
 
 /// How a segment is written.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +98,11 @@ impl SegmentWriter {
         options: WriterOptions,
     ) -> Result<Self> {
         let block_rows = options.block_rows.clamp(1, u32::MAX as usize);
-        let options = WriterOptions { block_rows, ..options };
+        let block_bytes = match &schema.kind {
+            Kind::Tensor(_) => options.block_bytes.min(TENSOR_BLOCK_BYTES),
+            Kind::BTree | Kind::Table => options.block_bytes,
+        };
+        let options = WriterOptions { block_rows, block_bytes, ..options };
         let file_schema = file_schema(schema, options.has_tombstones);
         let properties = properties(tree, schema, options.has_tombstones, block_rows);
         let encoder = Encoder::try_new(Arc::clone(&file_schema), properties)?;

@@ -83,11 +83,14 @@ impl Shape {
     /// `BadRequest` if two dimensions differ and neither is 1.
     pub fn broadcast(&self, other: &Shape) -> Result<Shape> {
         let ndim = self.ndim().max(other.ndim());
-        let dims = (0..ndim).map(|axis| match (self.counted_from_end(ndim - axis), other.counted_from_end(ndim - axis)) {
-            (l, r) if l == r => Ok(l),
-            (1, dim) | (dim, 1) => Ok(dim),
-            (l, r) => Err(Error::bad_request(format!("cannot broadcast shapes {self} and {other}: {l} is not {r}"))),
-        });
+        let dims =
+            (0..ndim).map(|axis| match (self.counted_from_end(ndim - axis), other.counted_from_end(ndim - axis)) {
+                (l, r) if l == r => Ok(l),
+                (1, dim) | (dim, 1) => Ok(dim),
+                (l, r) => {
+                    Err(Error::bad_request(format!("cannot broadcast shapes {self} and {other}: {l} is not {r}")))
+                }
+            });
         Shape::try_new(dims.collect::<Result<Vec<u64>>>()?)
     }
 

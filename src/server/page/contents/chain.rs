@@ -190,7 +190,8 @@ fn tensor(schema: &TensorSchema, path: &str) -> Vec<Call> {
     };
     let element = || Param::of_class("value", Some(schema.dtype.into()));
     let call = |verb, summary| Call::new(verb, path.to_string(), summary);
-    let sum = Call { result: Some(Class::Number), ..Call::new(Verb::Get, format!("{path}/sum"), "Add up all elements") };
+    let sum =
+        Call { result: Some(Class::Number), ..Call::new(Verb::Get, format!("{path}/sum"), "Add up all elements") };
     vec![
         call(Verb::Put, "Write a number or a tensor to the elements that the key says; without a key, to all")
             .with_key(bounds())
