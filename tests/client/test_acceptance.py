@@ -163,6 +163,63 @@ def test_a_model_with_columns_in_a_graph(host):
     same(host.get(f"/class{ns}/club/1.0.0/Member", "age"), ["age", {"/state/scalar/value/number/uint/32": []}])
 
 
+def test_edges_of_a_graph(host):
+    """Nodes are created and linked, and an edge is followed both ways, though its tensor has 2^31-1 rows and columns."""
+
+    ns = fresh()
+
+    class Product(Model):
+        __uri__ = model_uri(ns, "shop", "1.0.0", "Product")
+
+        name = tc.Column("name", tc.String, 100)
+
+        def __init__(self, name):
+            self.name = name
+
+    class Order(Model):
+        __uri__ = model_uri(ns, "shop", "1.0.0", "Order")
+
+        product = Product
+
+        def __init__(self, product):
+            self.product = product
+
+    class Shop(tc.Graph):
+        __uri__ = service_uri(None, ns, "shop", "1.0.0")
+
+    Shop.Product = Product
+    Shop.Order = Order
+    shop = install(host, Shop())
+    sparse, boolean = "/state/collection/tensor/sparse", "/state/scalar/value/number/bool"
+    size = 2**31 - 1
+    host.put(path(shop, "product"), [1], ["pen"])
+    host.put(path(shop, "product"), [3], ["ink"])
+    for order, product in [(7, 1), (8, 3), (9, 3)]:
+        host.put(path(shop, "order"), [order], [product])
+        host.put(path(shop, "order_product"), [product, order], True)
+    same(host.get(path(shop, "order"), [8]), [8, 3])
+
+    def follow(ids, axis):
+        """What the client sends for the product of the edge with a vector of ids."""
+
+        edge = path(shop, "order_product")
+        steps = [
+            ["e", {edge: [None]}],
+            ["v", {sparse + "/load": [[[boolean, [size]], [[[at], True] for at in ids]]]}],
+            ["w", {"$v/expand_dims": [[1 - axis]]}],
+            ["p", {"$e/mul": {"r": {"$w": []}}}],
+            ["r", {"$p/sum": {"axes": [axis]}}],
+        ]
+        reply = host.post("/transact/hypothetical", {"op": steps})
+        _, entries = reply[sparse]
+        return [at for (at,), _ in entries]
+
+    same(follow([3], 0), [8, 9])
+    same(follow([7, 8], 1), [1, 3])
+    host.put(path(shop, "order_product"), [3, 9], False)
+    same(follow([3], 0), [8])
+
+
 def test_a_service_that_imports_another(host):
     """The class of a service is an attribute of another, which calls it and knows the types of the replies."""
 

@@ -68,9 +68,17 @@ impl Evaluation {
         l: &Operand,
         r: &Operand,
     ) -> Result<Entries> {
-        let (l, r) = (stretched(l, tensor.shape())?, stretched(r, tensor.shape())?);
-        let offsets = self.support(&[&l, &r]).await?;
-        let (l, r) = (self.at(&l, &offsets).await?, self.at(&r, &offsets).await?);
+        let shape = tensor.shape();
+        let (l, r, offsets) = match self.narrowest(op, [l, r], shape).await? {
+            // What is zero wherever this operand is needs no other element of the other one, however far that stretches.
+            Some(offsets) => (l.clone(), r.clone(), offsets),
+            None => {
+                let (l, r) = (stretched(l, shape)?, stretched(r, shape)?);
+                let offsets = self.support(&[&l, &r]).await?;
+                (l, r, offsets)
+            }
+        };
+        let (l, r) = (self.at(&l, shape, &offsets).await?, self.at(&r, shape, &offsets).await?);
         let dtypes = [l.dtype(), r.dtype()].into_iter().flatten();
         let ops = dtypes.map(move |dtype| (OpKey::Binary(op), dtype));
         let function = move |device: &Device| Chunk::binary(op, l.input(device)?, r.input(device)?)?.download();
@@ -90,10 +98,10 @@ impl Evaluation {
         let condition = stretched(&Operand::Tensor(Arc::clone(condition)), shape)?;
         let (then, or_else) = (stretched(then, shape)?, stretched(or_else, shape)?);
         let offsets = self.support(&[&condition, &then, &or_else]).await?;
-        let Values::Elements(condition) = self.at(&condition, &offsets).await? else {
+        let Values::Elements(condition) = self.at(&condition, shape, &offsets).await? else {
             return Err(Error::internal("a condition is a number"));
         };
-        let (then, or_else) = (self.at(&then, &offsets).await?, self.at(&or_else, &offsets).await?);
+        let (then, or_else) = (self.at(&then, shape, &offsets).await?, self.at(&or_else, shape, &offsets).await?);
         let dtype = tensor.dtype();
         let function = move |device: &Device| {
             let condition = Chunk::upload(&condition, device)?;
@@ -101,6 +109,24 @@ impl Evaluation {
         };
         let values = self.on_device([(OpKey::Select, dtype)], offsets.len(), function).await?;
         without_zeros(offsets, values)
+    }
+
+    /// Of a function that is zero where either operand is, the numbers of the elements that are not zero in a sparse operand
+    /// of the shape of the result: in that which has the fewest.
+    async fn narrowest(&self, op: Binary, operands: [&Operand; 2], shape: &Shape) -> Result<Option<Arc<[u64]>>> {
+        let mut narrowest: Option<Arc<[u64]>> = None;
+        if !matches!(op, Binary::Mul | Binary::And) {
+            return Ok(None);
+        }
+        for tensor in operands.into_iter().filter_map(Operand::tensor) {
+            if tensor.schema.layout == Layout::Sparse && tensor.shape() == shape {
+                let offsets = self.kept_entries(tensor).await?.offsets;
+                if narrowest.as_ref().is_none_or(|narrowest| offsets.len() < narrowest.len()) {
+                    narrowest = Some(offsets);
+                }
+            }
+        }
+        Ok(narrowest)
     }
 
     /// The numbers of all elements that are not zero in one of the sparse operands; of all elements that are not zero in a
@@ -116,16 +142,27 @@ impl Evaluation {
         Ok(all)
     }
 
-    /// An operand at these elements.
-    fn at<'a>(&'a self, operand: &'a Operand, offsets: &'a Arc<[u64]>) -> BoxFuture<'a, Result<Values>> {
+    /// An operand at these elements of a result of this shape.
+    fn at<'a>(
+        &'a self,
+        operand: &'a Operand,
+        shape: &'a Shape,
+        offsets: &'a Arc<[u64]>,
+    ) -> BoxFuture<'a, Result<Values>> {
         Box::pin(async move {
             match operand {
                 Operand::Number(number) => Ok(Values::Number(*number)),
                 Operand::Tensor(tensor) if tensor.schema.layout == Layout::Sparse => {
                     let entries = self.kept_entries(tensor).await?;
-                    spread(&entries, offsets).map(Values::Elements)
+                    match tensor.shape() == shape {
+                        true => spread(&entries, offsets).map(Values::Elements),
+                        false => reached(&entries, tensor.shape(), shape, offsets).map(Values::Elements),
+                    }
                 }
-                Operand::Tensor(tensor) => self.elements_at(tensor, offsets).await.map(Values::Elements),
+                Operand::Tensor(_) => match stretched(operand, shape)? {
+                    Operand::Tensor(tensor) => self.elements_at(&tensor, offsets).await.map(Values::Elements),
+                    Operand::Number(number) => Ok(Values::Number(number)),
+                },
             }
         })
     }
@@ -185,26 +222,36 @@ fn union(l: &[u64], r: &[u64]) -> Arc<[u64]> {
     }
 }
 
-/// The values of entries at these numbers, among which theirs are; zero at the others.
+/// The values of entries at these numbers; zero where there is none.
 fn spread(entries: &Entries, offsets: &[u64]) -> Result<Elements> {
-    if entries.len() == offsets.len() {
+    if *entries.offsets == *offsets {
         return Ok(entries.values.clone());
     }
+    let mut next = 0;
+    let places = offsets.iter().map(|offset| {
+        next += entries.offsets[next..].partition_point(|at| at < offset);
+        entries.offsets.get(next).filter(|at| *at == offset).map(|_| next)
+    });
+    chosen(entries, places.collect())
+}
+
+/// The values of entries of a tensor that is stretched to a shape, at these elements of that; zero where there is none.
+fn reached(entries: &Entries, own: &Shape, shape: &Shape, offsets: &[u64]) -> Result<Elements> {
+    let missing = shape.ndim() - own.ndim();
+    let places = offsets.iter().map(|offset| {
+        let coord = shape.coord(*offset);
+        let own_coord = own.dims().iter().zip(&coord[missing..]).map(|(dim, at)| if *dim == 1 { 0 } else { *at });
+        entries.offsets.binary_search(&own.offset(&own_coord.collect::<Vec<u64>>())).ok()
+    });
+    chosen(entries, places.collect())
+}
+
+/// The values at these places, and zero for none.
+fn chosen(entries: &Entries, places: Vec<Option<usize>>) -> Result<Elements> {
     // A zero behind all values stands for what is not there.
     let zero = Elements::zeros(entries.values.dtype(), 1);
     let values = super::super::leaf::joined(entries.values.dtype(), &[entries.values.clone(), zero])?;
-    let mut next = 0;
-    let places: Vec<usize> = offsets
-        .iter()
-        .map(|offset| match entries.offsets.get(next) {
-            Some(at) if at == offset => {
-                next += 1;
-                next - 1
-            }
-            _ => entries.len(),
-        })
-        .collect();
-    picked(&values, &places)
+    picked(&values, &places.into_iter().map(|place| place.unwrap_or(entries.len())).collect::<Vec<usize>>())
 }
 
 #[cfg(test)]
@@ -223,5 +270,8 @@ mod tests {
         let entries = Entries { offsets: [1, 5].into(), values };
         let spread = spread(&entries, &[0, 1, 4, 5]).unwrap();
         assert_eq!(spread.typed::<i32>(), [0, 5, 0, -7]);
+        assert_eq!(super::spread(&entries, &[1, 2]).unwrap().typed::<i32>(), [5, 0]);
+        let (own, shape) = (Shape::try_new([1, 6]).unwrap(), Shape::try_new([3, 6]).unwrap());
+        assert_eq!(reached(&entries, &own, &shape, &[1, 6, 7, 17]).unwrap().typed::<i32>(), [5, 0, 5, -7]);
     }
 }
