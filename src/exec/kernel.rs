@@ -123,7 +123,7 @@ impl Kernel {
     }
 
     /// What computes tensors.
-    pub fn devices(&self) -> &Devices {
+    pub fn devices(&self) -> &Arc<Devices> {
         &self.devices
     }
 

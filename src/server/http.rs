@@ -53,6 +53,8 @@ const STREAMS_MAX: u32 = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long requests in progress may go on after a signal to stop; then they are answered with 503.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// How long the end of a host waits for a driver that is being opened.
+const DRIVERS_WAIT: Duration = Duration::from_secs(10);
 
 /// What all requests share.
 pub(super) struct Host {
@@ -225,7 +227,10 @@ impl Server {
         let reducing = tokio::spawn(reduce_chains(Arc::clone(&self.host)));
         accept(self.listener, &self.host, stop).await;
         reducing.abort();
-        tokio::join!(self.host.store.close(), self.exporter.close());
+        let (host, devices) = (&self.host, Arc::clone(self.host.kernel.devices()));
+        // Whoever ends while a driver is being opened may crash in it.
+        let drivers = timeout(DRIVERS_WAIT, tokio::task::spawn_blocking(move || devices.stop()));
+        let _ = tokio::join!(host.store.close(), self.exporter.close(), drivers);
     }
 }
 

@@ -447,7 +447,7 @@ def test_a_post_as_arrow(block, db):
 def test_what_has_no_rows_is_refused_as_arrow(block, db):
     block.write("pen", 3)
     for names, key in [(("table",), ["pen"]), (("table", "count"), None), (("table", "chain", "info"), None), (("value",), None)]:
-        assert "rows" in error_of(arrow(db.url, block.path(*names), key), 400, "bad_request")
+        assert "only collections and tensors" in error_of(arrow(db.url, block.path(*names), key), 400, "bad_request")
     # nothing is written if the reply cannot be as it was asked for
     error_of(arrow(db.url, block.path("write"), method="POST", json={"sku": "ink", "n": 1}), 400, "bad_request")
     assert block.recorded() == 1

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Device;
@@ -23,6 +24,8 @@ pub struct Devices {
     cpu: Device,
     /// What was found beside it: nothing as long as it is looked for.
     accelerator: OnceLock<Result<Accelerator, String>>,
+    /// Whether nothing is to be tried any more.
+    is_stopping: AtomicBool,
     clock: Arc<dyn Clock>,
     /// What the CPU and the accelerator have computed.
     by_cpu: Counts,
@@ -101,7 +104,8 @@ impl Devices {
 
     fn new(accelerator: OnceLock<Result<Accelerator, String>>, clock: Arc<dyn Clock>) -> Self {
         let (by_cpu, by_accelerator) = (Counts::default(), Counts::default());
-        Self { cpu: Device::flex(), accelerator, clock, by_cpu, by_accelerator }
+        let is_stopping = AtomicBool::new(false);
+        Self { cpu: Device::flex(), accelerator, is_stopping, clock, by_cpu, by_accelerator }
     }
 
     /// The CPU, and what is found beside it in the background. Until that was tried, everything is on the CPU.
@@ -123,7 +127,7 @@ impl Devices {
     /// Looks for an accelerator, tries it, and uses it from then on.
     fn look(&self, choice: DeviceChoice) {
         let accelerator = match open(choice.kinds()) {
-            Ok(found) => Ok(Accelerator::new(found, &self.cpu, &*self.clock)),
+            Ok(found) => Accelerator::try_new(found, self),
             Err(reason) => {
                 match choice {
                     DeviceChoice::Auto => tracing::debug!(%reason, "tensors are computed by the CPU alone"),
@@ -136,6 +140,13 @@ impl Devices {
         };
         // Nobody else sets this.
         let _ = self.accelerator.set(accelerator);
+    }
+
+    /// Stops looking for an accelerator, and waits until no driver is being opened or tried any more: a process that ends
+    /// meanwhile may crash in the driver. That can take as long as the driver takes.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.accelerator.wait();
     }
 
     /// The CPU.
@@ -247,19 +258,27 @@ impl Devices {
 
 impl Accelerator {
     /// Tries a device.
-    fn new(found: Found, cpu: &Device, clock: &dyn Clock) -> Self {
-        let start = clock.now();
-        let Found { device, name } = found;
-        let keys = NumberClass::ALL.into_iter().flat_map(|dtype| OpKey::all().map(move |op| (op, dtype)));
-        let verdicts = keys.filter_map(|(op, dtype)| Some(((op, dtype), probe(op, dtype, &device, cpu)?)));
-        let verdicts: HashMap<_, _> = verdicts.collect();
-        let thresholds = [Work::Light, Work::Heavy, Work::Product].map(|work| threshold(work, &device, cpu, clock));
+    fn try_new(found: Found, devices: &Devices) -> Result<Self, String> {
+        let Devices { cpu, clock, is_stopping, .. } = devices;
+        let (start, Found { device, name }) = (clock.now(), found);
+        let mut verdicts = HashMap::new();
+        for dtype in NumberClass::ALL {
+            for op in OpKey::all() {
+                if is_stopping.load(Ordering::Relaxed) {
+                    return Err("the host stops".into());
+                }
+                if let Some(verdict) = probe(op, dtype, &device, cpu) {
+                    verdicts.insert((op, dtype), verdict);
+                }
+            }
+        }
+        let thresholds = [Work::Light, Work::Heavy, Work::Product].map(|work| threshold(work, &device, cpu, &**clock));
         let accepted = verdicts.values().filter(|verdict| verdict.is_accepted()).count();
         let [light, heavy, product] = thresholds;
         let seconds = clock.now().saturating_duration_since(start).as_secs_f64();
         let of = verdicts.len();
         tracing::info!(device = %name, accepted, of, ?light, ?heavy, ?product, seconds, "tensors have another device");
-        Self { device, name, verdicts, thresholds }
+        Ok(Self { device, name, verdicts, thresholds })
     }
 
     fn why(&self, op: OpKey, dtype: NumberClass, work: usize) -> Why {
