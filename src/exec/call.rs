@@ -48,6 +48,8 @@ pub(super) struct Caller {
     pub home: Option<Link>,
     /// The method that is being called, if one is: the innermost.
     pub endpoint: Option<Arc<Endpoint>>,
+    /// A method that was called by GET on the way here, so that nothing which lasts may be written.
+    pub reads: Option<Arc<Endpoint>>,
     /// What watches that call.
     pub watch: Option<Arc<dyn Watch>>,
     /// What services have granted to the part of the request that makes it.

@@ -8,6 +8,7 @@ use super::machine::Machine;
 use crate::compiler::graph::join_contexts;
 use crate::error::{Error, Kind};
 use crate::txn::{Ended, Granted, Watch, Watched};
+use crate::value::Verb;
 
 /// Contexts of one error.
 const CONTEXTS_MAX: usize = 64;
@@ -29,6 +30,7 @@ impl Machine<'_> {
                 FrameKind::Call { callee, home, watch, granted, .. } => Some(Caller {
                     home: home.clone(),
                     endpoint: callee.clone(),
+                    reads: None,
                     watch: watch.clone(),
                     granted: granted.clone(),
                 }),
@@ -42,12 +44,11 @@ impl Machine<'_> {
     /// Who makes a call in a fiber.
     pub(super) fn caller(&self, fiber: FiberId) -> Caller {
         let granted = self.granted(fiber).cloned();
-        let mut calls = self.outer(fiber).filter_map(|frame| frame.call);
-        let Some(innermost) = calls.next() else { return Caller { granted, ..Caller::default() } };
-        match innermost.endpoint {
-            Some(_) => Caller { granted, ..innermost },
-            None => Caller { endpoint: calls.find_map(|call| call.endpoint), granted, ..innermost },
-        }
+        let calls: Vec<Caller> = self.outer(fiber).filter_map(|frame| frame.call).collect();
+        let endpoints = || calls.iter().filter_map(|call| call.endpoint.as_ref());
+        let (endpoint, reads) = (endpoints().next().cloned(), endpoints().find(|by| by.verb == Verb::Get).cloned());
+        let innermost = calls.into_iter().next().unwrap_or_default();
+        Caller { endpoint, reads, granted, ..innermost }
     }
 
     /// What was granted to that which a fiber does, by the innermost call that grants anything: it includes what those

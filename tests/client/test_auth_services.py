@@ -18,12 +18,14 @@ BOX = {
     "hidden": {O + "get": ["key", [["_return", 1]]]},
     "peek": {O + "get": ["key", [["_return", COUNT]]]},
     "spoil": {O + "get": ["key", [["_return", {"$self/open": [None, 9]}]]]},
+    "detour": {O + "get": ["key", [["_return", {"$self/set": {"n": 9}}]]]},
     "set": {O + "post": [["_return", {"$self/open": [None, {"$n": []}]}]]},
     "apply": {O + "post": [["_return", {"$op": [None]}]]},
     "forget": {O + "post": [["_return", {"$self/people/chain/purge": {"owner": {"$who": []}}}]]},
 }
 KEY = {
     "spoil": {O + "post": [["_return", {VERSION + "/spoil": [None]}]]},
+    "detour": {O + "post": [["_return", {VERSION + "/detour": [None]}]]},
     "turn": {O + "post": [["_return", {VERSION + "/set": {"n": 9}}]]},
 }
 
@@ -61,6 +63,15 @@ def test_a_member_that_others_may_not_read(vault):
     same(ok(send(vault.url, "GET", VERSION + "/open")), 0)
 
 
+@pytest.mark.parametrize("name", ["secret", "hidden", "people"])
+def test_a_member_that_is_named_by_a_key_is_as_private(vault, name):
+    """With a chain come all its records."""
+
+    assert status(vault, "GET", VERSION, key=name) == 401
+    assert status(vault, "GET", VERSION, owner_of(vault, VERSION), key=name) == 200
+    assert [status(vault, "GET", VERSION, key=other) for other in ("open", "peek")] == [200, 200]
+
+
 def test_the_plan_of_a_method_is_for_who_may_read_it(vault):
     for method, others in (("peek", True), ("hidden", False)):
         program = {"op": [["r", {f"{VERSION}/{method}": [None]}]]}
@@ -80,7 +91,7 @@ def test_what_a_chain_keeps_of_people_is_private(vault, path):
 
 def test_others_cannot_write_by_way_of_a_get_or_a_library(vault):
     assert status(vault, "GET", VERSION + "/spoil") == 200
-    for name in ("spoil", "turn"):
+    for name in ("spoil", "detour", "turn"):
         assert status(vault, "POST", f"{LIBRARY}/{name}", body={}) in (401, 405)
     same(ok(send(vault.url, "GET", VERSION + "/open")), 0)
 
@@ -91,8 +102,10 @@ def test_others_cannot_write_by_way_of_a_get_or_a_library(vault):
         {O + "get": ["key", [["_return", {VERSION + "/open": [None, 5]}]]]},
         {O + "get": ["key", [["_return", {VERSION + "/people/chain/purge": {"owner": "ann"}}]]]},
         {O + "get": ["key", [["_return", {VERSION + "/set": {"n": 5}}]]]},
+        {O + "get": ["key", [["t", {VERSION + "/people": [None]}], ["_return", {"$t": [[7], ["eve"]]}]]]},
+        {O + "get": ["key", [["t", {VERSION + "/people": [None]}], ["_return", {O.replace("op", "ref/op") + "delete": [{"$t": []}, [7]]}]]]},
     ],
-    ids=["write", "purge", "call"],
+    ids=["write", "purge", "call", "write to what was read", "delete from what was read"],
 )
 def test_a_service_does_not_lend_its_name_to_code_of_others(vault, op):
     """What is given to it as a parameter does what its sender may do."""

@@ -824,3 +824,48 @@ def test_a_reply_can_be_sent_back(url, dtype):
     reply = program(url, [["a", literal(array)]]).json()
     check(reply, array)
     check(program(url, [["a", reply]]).json(), array)
+
+
+def test_positions_that_are_not_in_order_are_written(host):
+    """The blocks of a tensor are then written more than once."""
+
+    steps = [
+        ["x", {"/state/collection/tensor/dense/constant": [[[20000], 1.0]]}],
+        ["w", {"$x": [[[0, 10000, 1]], 7]}],
+        ["v", {"/state/scalar/ref/after": [{"$w": []}, {"$x": [[[0, 1, 2, 10000, 10001]]]}]}],
+    ]
+    reply = host.post("/transact/hypothetical", {"op": steps})
+    assert reply["/state/collection/tensor/dense"][1] == [7, 7, 1, 7, 1]
+
+
+def test_copies_of_copies_do_not_nest(host):
+    """A loop that copies what it made from the last copy is no expression that is too deep to be read."""
+
+    copy = {"/state/collection/tensor/copy_from": {"tensor": {"$y": []}}}
+    step = {"/state/scalar/op/post": [["y", {"$x/add": {"r": 1}}], ["_return", {"x": copy, "i": {"$i/add": {"r": 1}}}]]}
+    cond = {"/state/scalar/op/post": [["_return", {"$i/lt": {"r": 3000}}]]}
+    start = {"x": {"/state/collection/tensor/dense": [["/state/scalar/value/number/float/64", [2]], [0, 1]]}, "i": 0}
+    steps = [["s", {"/state/scalar/ref/while": [cond, step, start]}], ["r", {"$s/x": [None]}]]
+    reply = host.post("/transact/hypothetical", {"op": steps})
+    assert reply["/state/collection/tensor/dense"][1] == [3000, 3001]
+
+
+def test_a_tower_of_views_takes_little_time(host):
+    """Each level names the one below twice, once as a view."""
+
+    steps = [["x0", {"/state/collection/tensor/dense": [["/state/scalar/value/number/float/64", [2, 2]], [1, 2, 3, 4]]}]]
+    for level in range(30):
+        steps.append([f"t{level}", {f"$x{level}/transpose": [None]}])
+        steps.append([f"x{level + 1}", {f"$x{level}/add": {"r": {f"$t{level}": []}}}])
+    steps.append(["r", {"$x30": [[0, 0]]}])
+    assert host.post("/transact/hypothetical", {"op": steps}) == 2**30
+
+
+@pytest.mark.parametrize("steps", [
+    [["r", {"/state/collection/tensor/sparse/eye": [4294967295]}]],
+    [["s", {"/state/collection/tensor/sparse": [["/state/scalar/value/number/float/32", [4294967295, 1, 1]]]}],
+     ["r", {"$s/matmul": {"r": {"$s": []}}}]],
+], ids=["eye", "matmul"])
+def test_what_is_too_large_is_refused_before_it_is_made(url, steps):
+    response = program(url, steps)
+    assert response.status_code == 413, response.text

@@ -80,7 +80,8 @@ pub(super) fn contraction(of: &Tensor, axes: &[usize]) -> Result<Option<Arc<Tens
     let labels: Vec<char> = ('a'..).take(of.shape().ndim()).collect();
     let is_kept =
         |label: char| labels.iter().position(|other| *other == label).is_some_and(|axis| !axes.contains(&axis));
-    let product = multiply(squeezed(l, &labels)?, squeezed(r, &labels)?, is_kept)?;
+    // As matrices, the operands may be of a shape that is too large.
+    let Ok(product) = multiply(squeezed(l, &labels)?, squeezed(r, &labels)?, is_kept) else { return Ok(None) };
     let kept: Vec<char> = labels.iter().copied().filter(|label| is_kept(*label)).collect();
     let found: Vec<char> = kept.iter().copied().filter(|label| product.labels.contains(label)).collect();
     let product = product.arrange(&found)?;

@@ -83,7 +83,7 @@ impl Worker<'_> {
 
     /// Puts rows to a collection: each pair of `args` is a key and a value.
     async fn write_all(&self, collection: &Collection, args: &[State]) -> Result<State> {
-        self.check_write(&collection.table)?;
+        self.check_write(&collection.table).await?;
         let mut rows = Vec::with_capacity(args.len() / 2);
         for pair in args.chunks_exact(2) {
             match plan(collection, None, &Shape::Put, pair)? {
@@ -167,7 +167,7 @@ impl Worker<'_> {
     async fn act(&self, collection: &Collection, action: Action) -> Result<State> {
         let (txn, table) = (self.txn(), &collection.table);
         if action.is_write() {
-            self.check_write(table)?;
+            self.check_write(table).await?;
         }
         match action {
             Action::Done(state) => return Ok(state),

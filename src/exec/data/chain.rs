@@ -290,7 +290,7 @@ impl Worker<'_> {
                 Ok(Invocation::Done(State::NONE))
             }
             (Shape::Delete, [], [key]) if key.is_none() => {
-                self.check_write(&subject)?;
+                self.check_write(&subject).await?;
                 self.txn().delete(&subject, &[value_key()]).await?;
                 Ok(Invocation::Done(State::NONE))
             }
@@ -324,7 +324,7 @@ impl Worker<'_> {
 
     /// Sets the value that a table holds, which keeps the class that it had at first.
     async fn set(&self, table: &Table, initial: &State, value: &State) -> Result<()> {
-        self.check_write(table)?;
+        self.check_write(table).await?;
         self.txn().put(table, &value_row(cast_value(initial, value)?)).await
     }
 

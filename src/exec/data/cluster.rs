@@ -74,7 +74,7 @@ impl Worker<'_> {
 
     /// Checks that this call may be made. What a service does with its own state, and whom it trusts with that, is up to the
     /// service; but what a chain deletes for good is not.
-    async fn check_access(&self, link: &Link, shape: &Shape, definition: Option<&Definition>) -> Result<()> {
+    pub(super) async fn check_access(&self, link: &Link, shape: &Shape, definition: Option<&Definition>) -> Result<()> {
         let Some(access) = self.access() else { return Ok(()) };
         let Some(definition) = definition else { return access.check(shape.verb(), link.path(), None) };
         let below = &link.path()[definition.link.path().len()..];
@@ -217,9 +217,16 @@ impl Worker<'_> {
     async fn version(&self, definition: &Definition, shape: &Shape, args: &[State]) -> Result<State> {
         if let (Shape::Get, [key]) = (shape, args)
             && !key.is_none()
-            && let Some(Member::Chain(chain)) = definition.members.get(&cast::to_id(key)?)
         {
-            let subject = self.subject(definition, &cast::to_id(key)?, chain).await?;
+            // What a member may be asked for does not depend on whether it is named by the path or by the key.
+            let name = cast::to_id(key)?;
+            let link = definition.link.join(std::slice::from_ref(&name));
+            let Some(Member::Chain(chain)) = definition.members.get(&name) else {
+                self.check_access(&link, shape, Some(definition)).await?;
+                return whole(definition, shape, args);
+            };
+            self.check_access(&link.join(&[CHAIN.into()]), shape, Some(definition)).await?;
+            let subject = self.subject(definition, &name, chain).await?;
             return self.chain_form(chain, &subject).await;
         }
         whole(definition, shape, args)

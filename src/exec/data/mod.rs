@@ -289,7 +289,14 @@ impl Session {
     pub(super) async fn diff(&self, rows_max: usize) -> Result<Vec<TableDiff>> {
         let mut diff = self.txn.diff(rows_max).await?;
         diff.retain(|table| !registry::owns(&table.name) && !record::is_path(&table.name));
-        Ok(diff)
+        // A method may change what whoever calls it may not read.
+        let (worker, mut shown) = (Worker::of(self), Vec::with_capacity(diff.len()));
+        for table in diff {
+            if worker.check_permitted(&table.name, &Shape::Get).await.is_ok() {
+                shown.push(table);
+            }
+        }
+        Ok(shown)
     }
 
     /// What is at the path of a directory, an item or a version.

@@ -89,7 +89,7 @@ impl Worker<'_> {
             Action::Make { schema, initial } => {
                 let initial = match initial {
                     // Later writes to the source do not change the copy.
-                    Initial::Copy(of) => Initial::Copy(evaluation.frozen(&of)?),
+                    Initial::Copy(of) => Initial::Copy(self.shallow(&evaluation, evaluation.frozen(&of)?).await?),
                     initial => initial,
                 };
                 check_size(&schema)?;
@@ -97,7 +97,7 @@ impl Worker<'_> {
             }
             Action::Write { tensor, bounds, value } => {
                 let base = tensor.base().ok_or_else(|| Error::internal("only a base can be written to"))?;
-                self.check_write(&base.table)?;
+                self.check_write(&base.table).await?;
                 let value = match value {
                     Operand::Tensor(value) => Operand::Tensor(evaluation.frozen(&value)?),
                     number => number,
@@ -150,6 +150,14 @@ impl Worker<'_> {
         self.evaluation().frozen(tensor)
     }
 
+    /// An expression that others can be made of: what it results in, if it is too deep for that.
+    async fn shallow(&self, evaluation: &Evaluation, tensor: Arc<Tensor>) -> Result<Arc<Tensor>> {
+        match tensor.depth() < Tensor::DEPTH_MAX {
+            true => Ok(tensor),
+            false => self.settled(evaluation, tensor).await,
+        }
+    }
+
     /// An expression, or what it results in, if that is better known now.
     async fn settled(&self, evaluation: &Evaluation, tensor: Arc<Tensor>) -> Result<Arc<Tensor>> {
         if tensor.is_live() && tensor.depth() < Tensor::DEPTH_MAX {
@@ -168,6 +176,7 @@ impl Worker<'_> {
             self.note(|| format!("waits until its {} elements are needed", tensor.size()));
             return Ok(tensor);
         }
+        check_size(&tensor.schema)?;
         if bytes > MEMORY_BYTES {
             let spilled = evaluation.spilled(&tensor).await?;
             self.note_places(evaluation, || format!("computes {} elements to files", tensor.size()));
@@ -216,6 +225,7 @@ impl Worker<'_> {
                 while let Some(piece) = pieces.try_next().await? {
                     (at..).zip(piece.iter()).for_each(|(offset, element)| hasher.element(offset, element));
                     at += piece.len() as u64;
+                    tokio::task::yield_now().await;
                 }
             }
         }
@@ -236,21 +246,20 @@ impl Worker<'_> {
             self.frozen_tensor(&Arc::new(Tensor::of(&base.table, &tensor.schema, Arc::clone(&base.initial))))?;
         let value = spread(&tensor.schema, bounds, value)?;
         let mapping = Mapping::of_bounds(tensor, bounds);
-        let mut runs = Vec::new();
-        mapping.runs(0..value.size(), |start, len| runs.push((start, len)));
-        let mut patch = Patch { worker: self, evaluation, base, before, block: None, rows: vec![] };
+        // What is read of the tensor must not wait for what is computed of the value meanwhile: each has its own memo.
+        let own = Evaluation::new(&self.session.devices, self.txn(), Arc::default());
+        let mut patch = Patch { worker: self, evaluation: &own, base, before, block: None, rows: vec![] };
         let mut pieces = evaluation.pieces(&value);
-        let (mut piece, mut used) = (Elements::zeros(tensor.dtype(), 0), 0);
-        for (mut start, mut left) in runs {
-            while left > 0 {
-                if used == piece.len() {
-                    let next = pieces.try_next().await?;
-                    (piece, used) = (next.ok_or_else(|| Error::internal("too few elements to write"))?, 0);
-                }
-                let len = left.min((piece.len() - used) as u64);
-                patch.write(start, &piece.slice(used, len as usize)).await?;
-                (start, left, used) = (start + len, left - len, used + len as usize);
+        let mut at = 0;
+        while let Some(piece) = pieces.try_next().await? {
+            let (mut runs, end) = (Vec::new(), at + piece.len() as u64);
+            mapping.runs(at..end, |start, len| runs.push((start, len as usize)));
+            let mut used = 0;
+            for (start, len) in runs {
+                patch.write(start, &piece.slice(used, len)).await?;
+                used += len;
             }
+            at = end;
         }
         patch.finish().await
     }
@@ -367,7 +376,9 @@ impl Patch<'_, '_> {
     /// The bytes of a block, which are read unless all of them will be written.
     async fn block(&mut self, block: u64, is_whole: bool) -> Result<&mut [u8]> {
         if self.block.as_ref().is_none_or(|(current, _)| *current != block) {
-            self.flush(GROUP).await?;
+            // One that comes again, since positions need not be in order, is read as it was left.
+            let is_again = self.rows.iter().any(|row| row[0] == State::from(block));
+            self.flush(if is_again { 1 } else { GROUP }).await?;
             let dtype = self.before.dtype();
             let block_len = Elements::block_len(dtype);
             let range = block * block_len..((block + 1) * block_len).min(self.before.size());

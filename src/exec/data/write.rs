@@ -6,10 +6,11 @@ use super::chain::unrecorded;
 use super::{Session, Worker};
 use crate::chain::{ChainDef, Subject, record};
 use crate::cluster::{Member, Registry};
+use crate::compiler::methods::Shape;
 use crate::error::{Error, Result};
 use crate::exec::sql;
 use crate::txn::TxnId;
-use crate::value::{Link, Table, Verb};
+use crate::value::{Link, Table};
 
 impl Session {
     /// Notes that rows of a table are about to be written, so that the chain of a service that records them does so.
@@ -76,10 +77,28 @@ impl Worker<'_> {
     /// # Errors
     /// `MethodNotAllowed` for what a chain keeps; `BadRequest` for what a reduction has changed; as
     /// [`Worker::check_lasting`].
-    pub(super) fn check_write(&self, table: &Table) -> Result<()> {
+    pub(super) async fn check_write(&self, table: &Table) -> Result<()> {
         check_writable(table)?;
         self.session.chains.write(table)?;
-        if table.rows.is_ephemeral() { Ok(()) } else { self.check_lasting() }
+        if table.rows.is_ephemeral() {
+            return Ok(());
+        }
+        self.check_lasting()?;
+        Box::pin(self.check_permitted(&table.name, &Shape::Put)).await
+    }
+
+    /// Checks that what is at the path of a table may be called so, also by who has got hold of it by another call.
+    ///
+    /// # Errors
+    /// `Unauthorized` or `Forbidden` if it may not.
+    pub(super) async fn check_permitted(&self, path: &str, shape: &Shape) -> Result<()> {
+        if self.access().is_none() {
+            return Ok(());
+        }
+        let link: Link = path.parse()?;
+        let version = link.path().split_last().map_or(&[] as &[_], |(_, version)| version);
+        let definition = self.registry().version(&Link::local(version)).await?;
+        self.check_access(&link, shape, definition.as_deref()).await
     }
 
     /// Checks that what lasts may be written here. What a GET method writes is forgotten with the request that it is; within one
@@ -88,8 +107,8 @@ impl Worker<'_> {
     /// # Errors
     /// `MethodNotAllowed` in a GET method that is called by a request which is committed.
     pub(super) fn check_lasting(&self) -> Result<()> {
-        match &self.caller.endpoint {
-            Some(endpoint) if endpoint.verb == Verb::Get && self.session.commits() => {
+        match &self.caller.reads {
+            Some(endpoint) if self.session.commits() => {
                 Err(Error::method_not_allowed(format!("{} is called by GET, and so may not write", endpoint.link)))
             }
             _ => Ok(()),

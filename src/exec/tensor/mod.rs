@@ -62,10 +62,14 @@ pub(crate) struct Memo {
     frozen: Known<Arc<Tensor>>,
     /// Results that are needed as a whole.
     results: Known<Arc<OnceCell<Whole>>>,
+    /// Results of regions that are small enough to be one piece.
+    regions: Known<Arc<OnceCell<Elements>>>,
     /// The entries of sparse operands.
     kept: Known<Arc<OnceCell<Entries>>>,
     /// The last panel of each view that is read in panels: where it begins, and its elements.
     panels: Known<Panel>,
+    /// Pieces that were computed since others were last let run.
+    turns: AtomicU64,
     /// Bytes of results in memory.
     bytes: AtomicU64,
 }
@@ -73,6 +77,10 @@ pub(crate) struct Memo {
 impl Memo {
     /// Bytes of results in memory from which on a memo is not used any more.
     const BYTES_MAX: u64 = 256 << 20;
+
+    fn charge(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 
     /// Whether there is so much in it that a new one should take its place.
     pub fn is_full(&self) -> bool {

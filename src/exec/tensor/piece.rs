@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -12,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::value::Tensor;
 use crate::value::tensor::{Elements, Layout, Node};
 
+/// Pieces that are computed before others get a turn.
+const TURN_PIECES: u64 = 64;
+
 impl Evaluation {
     /// The elements of a dense tensor with these numbers.
     ///
@@ -20,6 +24,7 @@ impl Evaluation {
     pub fn piece<'a>(&'a self, tensor: &'a Arc<Tensor>, range: Range<u64>) -> BoxFuture<'a, Result<Elements>> {
         debug_assert_eq!(tensor.schema.layout, Layout::Dense, "a piece of a sparse tensor");
         async move {
+            self.take_turns().await;
             match &tensor.node {
                 Node::Base(_) => Err(Error::internal("a base was not frozen")),
                 Node::Stored { content, initial } => self.stored(tensor, content, initial, range).await,
@@ -44,6 +49,13 @@ impl Evaluation {
             }
         }
         .boxed()
+    }
+
+    /// Lets others run now and then, so that whatever is computed can be stopped.
+    async fn take_turns(&self) {
+        if self.memo.turns.fetch_add(1, Ordering::Relaxed) % TURN_PIECES == TURN_PIECES - 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// All elements of a dense tensor, piece by piece, in order. Several are computed at a time.

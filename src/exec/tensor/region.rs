@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::Evaluation;
 use super::device::OpKey;
 use super::kernel::{Chunk, Operand as Input};
+use super::{Evaluation, PIECE_LEN, leaf};
 use crate::error::{Error, Result};
 use crate::storage::files::run_blocking;
 use crate::value::tensor::{Elements, Node, Operand, Shape, TensorSchema};
@@ -21,8 +21,27 @@ const INLINE_LEN: usize = 16 << 10;
 type Leaves = HashMap<usize, (Arc<Tensor>, Elements)>;
 
 impl Evaluation {
-    /// Elements of an expression: those of its leaves are read, and then everything is computed in one go.
+    /// Elements of an expression. One that is small is computed once and as a whole, since views of it would ask for it again
+    /// and again.
     pub(super) async fn region(&self, tensor: &Arc<Tensor>, range: Range<u64>) -> Result<Elements> {
+        if tensor.size() > PIECE_LEN {
+            return self.region_piece(tensor, range).await;
+        }
+        let cell = {
+            let mut regions = self.memo.regions.lock();
+            let new = || (Arc::clone(tensor), Arc::default());
+            Arc::clone(&regions.entry(address(tensor)).or_insert_with(new).1)
+        };
+        let computed = async || {
+            let elements = self.region_piece(tensor, 0..tensor.size()).await?;
+            self.memo.charge(elements.bytes().len() as u64);
+            Ok(elements)
+        };
+        Ok(leaf::part(cell.get_or_try_init(computed).await?, range))
+    }
+
+    /// Those of the leaves are read, and then everything is computed in one go.
+    async fn region_piece(&self, tensor: &Arc<Tensor>, range: Range<u64>) -> Result<Elements> {
         let mut found = Vec::new();
         let mut seen = HashMap::new();
         walk(tensor, tensor.shape(), &mut seen, &mut found);

@@ -13,8 +13,8 @@ use crate::value::Tensor;
 use crate::value::tensor::Elements;
 use crate::value::tensor::elements::width;
 
-/// Bytes of a row that can be sorted.
-const ROW_BYTES: u64 = 1 << 30;
+/// Bytes of a row that can be sorted, or of the positions that sort it.
+const ROW_BYTES: u64 = 256 << 20;
 
 impl Evaluation {
     /// The positions that sort each row of `of`, in order: some rows at a time.
@@ -22,7 +22,7 @@ impl Evaluation {
         let len = tensor.shape().dims().last().copied().unwrap_or(1);
         let batches = ranges(0..tensor.size() / len, (PIECE_LEN / len).max(1));
         let sort = move |rows: std::ops::Range<u64>| async move {
-            if len.saturating_mul(width(of.dtype()) as u64) > ROW_BYTES {
+            if len.saturating_mul(8.max(width(of.dtype()) as u64)) > ROW_BYTES {
                 let message = format!("cannot sort rows of {len} elements: they do not fit in memory");
                 return Err(Error::too_large(message));
             }

@@ -256,7 +256,10 @@ impl Evaluation {
             _ => {
                 let start = range.start;
                 let elements = self.read_in_order(of, mapping, range).await?;
-                *panel = Some((start, elements.clone()));
+                let replaced = panel.replace((start, elements.clone()));
+                if replaced.is_none() {
+                    self.memo.charge(elements.bytes().len() as u64);
+                }
                 Ok(elements)
             }
         }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
@@ -50,7 +49,7 @@ impl Evaluation {
         let computed = async || match fits(tensor) {
             true => {
                 let elements = self.collected(tensor).await?;
-                self.memo.bytes.fetch_add(elements.bytes().len() as u64, Ordering::Relaxed);
+                self.memo.charge(elements.bytes().len() as u64);
                 Ok(Whole::Memory(elements))
             }
             false => self.spilled(tensor).await.map(Whole::Stored),

@@ -8,12 +8,15 @@ use crate::value::number::cast::cast;
 use crate::value::number::{Complex32, Complex64};
 use crate::value::{Number, NumberClass};
 
+#[cfg(target_endian = "big")]
+compile_error!("elements are stored and sent as they are in memory, which has to be in little-endian order");
+
 /// Bytes of a block of a stored tensor: what is written at least when one element is.
 pub const BLOCK_BYTES: usize = 64 << 10;
 
 /// Elements of one dtype in row-major order. Cloning is cheap.
 ///
-/// They are in the byte order of the machine. A Bool is a byte, 0 or 1; a complex number is its real part and its imaginary
+/// They are in little-endian byte order. A Bool is a byte, 0 or 1; a complex number is its real part and its imaginary
 /// part, one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elements {

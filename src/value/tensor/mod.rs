@@ -69,7 +69,8 @@ impl Tensor {
 
     /// A tensor that is computed by `node`.
     pub fn new(schema: TensorSchema, node: Node) -> Self {
-        let depth = node.operands().map(|operand| operand.depth).max().map_or(0, |depth| depth.saturating_add(1));
+        let depth = node.operands().chain(node.copied()).map(|operand| operand.depth).max();
+        let depth = depth.map_or(0, |depth| depth.saturating_add(1));
         let is_live = matches!(node, Node::Base(_)) || node.operands().any(|operand| operand.is_live);
         Self { schema, node, depth, is_live }
     }

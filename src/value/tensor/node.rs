@@ -120,6 +120,19 @@ impl Node {
         some.into_iter().flatten().chain(list)
     }
 
+    /// The tensor that this, or the base that it is, was copied from.
+    pub(super) fn copied(&self) -> Option<&Arc<Tensor>> {
+        let initial = match self {
+            Node::Initial(initial) | Node::Stored { initial, .. } => initial,
+            Node::Base(base) => &base.initial,
+            _ => return None,
+        };
+        match initial.as_ref() {
+            Initial::Copy(of) => Some(of),
+            _ => None,
+        }
+    }
+
     /// The same function of other operands, which have the same schemas.
     ///
     /// # Errors

@@ -190,7 +190,12 @@ impl Evaluation {
             let new = || (Arc::clone(tensor), Arc::default());
             Arc::clone(&kept.entry(Arc::as_ptr(tensor).addr()).or_insert_with(new).1)
         };
-        cell.get_or_try_init(|| self.entries(tensor)).await.cloned()
+        let computed = async || {
+            let entries = self.entries(tensor).await?;
+            self.memo.charge(entries.weight());
+            Ok(entries)
+        };
+        cell.get_or_try_init(computed).await.cloned()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::Evaluation;
 use super::values::{Arithmetic, computed_in};
+use super::view::check_len;
 use super::without_zeros;
 use crate::error::Result;
 use crate::value::tensor::{Elements, Entries};
@@ -35,12 +36,13 @@ impl Evaluation {
         let (rows, inner) = (l_dims[l_dims.len() - 2], l_dims[l_dims.len() - 1]);
         let sizes = Sizes { rows, inner, cols: r_dims[r_dims.len() - 1] };
         let matrices = tensor.size() / (sizes.rows * sizes.cols);
+        check_len(matrices, 1)?;
         let pairs: Vec<(u64, u64)> = (0..matrices)
             .map(|at| (super::super::matmul::matrix_of(tensor, l, at), super::super::matmul::matrix_of(tensor, r, at)))
             .collect();
         let dtype = tensor.dtype();
         self.on_device([], usize::MAX, move |_| {
-            let (offsets, numbers) = computed_in!(dtype, products(&pairs, sizes, &left, &right));
+            let (offsets, numbers) = computed_in!(dtype, products(&pairs, sizes, &left, &right))?;
             without_zeros(offsets.into(), Elements::from_numbers(dtype, numbers))
         })
         .await
@@ -48,7 +50,12 @@ impl Evaluation {
 }
 
 /// The products of pairs of matrices, given by their numbers in the operands.
-fn products<T: Arithmetic>(pairs: &[(u64, u64)], sizes: Sizes, l: &Entries, r: &Entries) -> (Vec<u64>, Vec<Number>) {
+fn products<T: Arithmetic>(
+    pairs: &[(u64, u64)],
+    sizes: Sizes,
+    l: &Entries,
+    r: &Entries,
+) -> Result<(Vec<u64>, Vec<Number>)> {
     let (left, right) = (T::all(&l.values), T::all(&r.values));
     let (mut offsets, mut numbers) = (Vec::new(), Vec::new());
     let mut row_sum = RowSum::new(sizes.cols);
@@ -74,9 +81,10 @@ fn products<T: Arithmetic>(pairs: &[(u64, u64)], sizes: Sizes, l: &Entries, r: &
                 offsets.push(start + col);
                 numbers.push(sum.number());
             });
+            check_len(offsets.len() as u64, 1)?;
         }
     }
-    (offsets, numbers)
+    Ok((offsets, numbers))
 }
 
 /// Where the entries of each row of a matrix are.

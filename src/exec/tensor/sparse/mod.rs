@@ -86,6 +86,8 @@ impl Evaluation {
         while let Some(piece) = pieces.try_next().await? {
             gathered.add(at, &piece);
             at += piece.len() as u64;
+            view::check_len(gathered.offsets.len() as u64, 1)?;
+            tokio::task::yield_now().await;
         }
         gathered.finish()
     }

@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::super::{Evaluation, leaf};
+use super::view::check_len;
 use super::{none, picked, within, without_zeros};
 use crate::error::{Error, Result};
 use crate::value::number::compare::is_truthy;
@@ -73,6 +74,7 @@ impl Evaluation {
             Initial::Entries(entries) => Ok(within(entries.clone(), range)),
             Initial::Eye => {
                 let step = tensor.shape().dims()[0] + 1;
+                check_len(range.end.div_ceil(step) - range.start.div_ceil(step), 1)?;
                 let offsets: Arc<[u64]> =
                     (range.start.div_ceil(step)..range.end.div_ceil(step)).map(|at| at * step).collect();
                 let ones = std::iter::repeat_n(Number::Bool(true), offsets.len());

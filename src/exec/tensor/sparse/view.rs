@@ -9,7 +9,7 @@ use crate::value::Tensor;
 use crate::value::tensor::{AxisBound, Entries, Node, Shape};
 
 /// Entries of a result, at most.
-pub(super) const ENTRIES_MAX: usize = 1 << 28;
+pub(super) const ENTRIES_MAX: usize = 1 << 26;
 
 impl Evaluation {
     /// The entries within bounds.
@@ -27,6 +27,9 @@ impl Evaluation {
                 offsets.push(tensor.shape().offset(coord));
                 places.push(at);
             });
+            if offsets.len() > ENTRIES_MAX {
+                check_len(offsets.len() as u64, 1)?;
+            }
         }
         moved(offsets, &picked(&entries.values, &places)?)
     }
