@@ -43,6 +43,11 @@ pub fn is_path(table: &str) -> bool {
     table.contains(MARK)
 }
 
+/// What a chain calls the table at a path that it keeps; nothing for a subject.
+pub fn name_of(table: &str) -> Option<&str> {
+    table.split_once(MARK).map(|(_, name)| name)
+}
+
 /// The path of the subject that a table belongs to: itself, unless a chain keeps it.
 pub fn subject_of(table: &str) -> &str {
     table.split_once(MARK).map_or(table, |(subject, _)| subject)

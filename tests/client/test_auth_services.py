@@ -2,9 +2,9 @@
 
 import pytest
 
-from sample_tokens import EXECUTE
+from sample_tokens import EXECUTE, READ, WRITE, Actor
 from support import O, HostProcess, same
-from test_auth import FLAGS, GROUP, OWNER, ok, owner_of, send
+from test_auth import FLAGS, GROUP, OWNER, ok, owner_of, send, sql
 
 VERSION = "/service/vault/box/1.0.0"
 LIBRARY = "/lib/vault/key/1.0.0"
@@ -121,3 +121,64 @@ def test_a_purge_takes_a_scope_of_its_own(vault):
         token = owner_of(vault, VERSION + "/forget", EXECUTE)
         assert status(vault, "POST", VERSION + path, token, body) == 403
         assert status(vault, "POST", VERSION + path, owner_of(vault, VERSION), body) == 200
+
+
+# --- SQL, which is open to all who may execute it -------------------------------------------------------------------
+
+
+def query(vault, text, *scopes):
+    token = Actor.of_host(vault).token(OWNER, ["/service/sql", EXECUTE], *scopes)
+    return sql(vault.url, text, token)
+
+
+def table(name):
+    return '"vault/box/1.0.0"."' + name + '"'
+
+
+@pytest.mark.parametrize("name,path", [("secret", "secret"), ("people~records", "people/chain/records")])
+def test_sql_reads_no_member_that_the_token_may_not_read(vault, name, path):
+    text = f"SELECT count(*) FROM {table(name)}"
+    scope = [f"{VERSION}/{path}", READ]
+    # A plan that is kept is not for everybody.
+    assert [query(vault, text).status_code, query(vault, text, scope).status_code, query(vault, text).status_code] == [
+        403,
+        200,
+        403,
+    ]
+    within = f"SELECT (SELECT count(*) FROM {table(name)}) + 1"
+    assert query(vault, within).status_code == 403
+    assert query(vault, f"CREATE TABLE taken AS SELECT * FROM {table(name)}").status_code == 403
+
+
+def test_sql_reads_what_everybody_reads(vault):
+    same(ok(query(vault, f"SELECT count(*) FROM {table('people')}"))["rows"], [[0]])
+
+
+def test_sql_lists_what_the_token_may_read(vault):
+    text = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'vault/box/1.0.0' ORDER BY table_name"
+    assert ok(query(vault, text))["rows"] == [["open"], ["people"]]
+    assert ["secret"] in ok(query(vault, text, [VERSION, READ]))["rows"]
+
+
+def test_sql_shows_nothing_as_it_was_to_who_may_not_read_the_chain(vault):
+    text = f"SELECT * FROM {table('people')} FOR SYSTEM_TIME AS OF '1-0'"
+    assert query(vault, text).status_code == 403
+    assert query(vault, text, [f"{VERSION}/people/chain", READ]).status_code != 403
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO {people} VALUES (1, 'ann')",
+        "UPDATE {people} SET \"user\" = 'bob'",
+        "DELETE FROM {people}",
+        "TRUNCATE {people}",
+    ],
+)
+def test_sql_writes_where_the_token_may_write(vault, text):
+    text = text.format(people=table("people"))
+    for _ in range(2):
+        assert query(vault, text).status_code == 403
+        assert query(vault, text, [f"{VERSION}/people", READ]).status_code == 403
+        ok(query(vault, text, [f"{VERSION}/people", WRITE]))
+        ok(query(vault, f"DELETE FROM {table('people')}", [f"{VERSION}/people", WRITE]))

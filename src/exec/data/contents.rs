@@ -65,7 +65,7 @@ impl Session {
         if !path.starts_with(SERVICES) {
             return Err(no_tensor());
         }
-        self.check_erased(path)?;
+        self.will_read(path).await?;
         let table = self.txn.table(path).await?.ok_or_else(|| Error::not_found(path))?;
         let tensor = Tensor::stored(&table).ok_or_else(no_tensor)?;
         let evaluation = Evaluation::new(&self.devices, &self.txn, Arc::default());

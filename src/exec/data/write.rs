@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::chain::unrecorded;
+use super::chain::{CHAIN, unrecorded};
 use super::{Session, Worker};
 use crate::chain::{ChainDef, Subject, record};
 use crate::cluster::{Member, Registry};
@@ -16,7 +16,8 @@ impl Session {
     /// Notes that rows of a table are about to be written, so that the chain of a service that records them does so.
     ///
     /// # Errors
-    /// `MethodNotAllowed` for what a chain keeps, and for a value, which is more than its row: it has a class.
+    /// `MethodNotAllowed` for what a chain keeps, and for a value, which is more than its row: it has a class; `Unauthorized` or
+    /// `Forbidden` if the request may not write there.
     pub(crate) async fn will_write(&self, table: &Arc<Table>) -> Result<()> {
         match sql::owns(&table.name) {
             true => Ok(()),
@@ -26,6 +27,7 @@ impl Session {
 
     async fn will_write_subject(&self, table: &Arc<Table>) -> Result<()> {
         check_writable(table)?;
+        Worker::of(self).check_permitted(&table.name, &Shape::Put).await?;
         self.check_erased(&table.name)?;
         let chain = self.chain_of(&table.name).await?;
         if let Subject::Value(_) = chain.subject {
@@ -38,15 +40,27 @@ impl Session {
         self.chains.write(table)
     }
 
+    /// Checks that the table at a path may be read by a query. A table that SQL made is open to all whom SQL is open to.
+    ///
+    /// # Errors
+    /// As [`Session::check_erased`]; `Unauthorized` or `Forbidden` if the request may not read it.
+    pub(crate) async fn will_read(&self, path: &str) -> Result<()> {
+        self.check_erased(path)?;
+        match sql::owns(path) {
+            true => Ok(()),
+            false => Box::pin(Worker::of(self).check_permitted(path, &Shape::Get)).await,
+        }
+    }
+
     /// A table as it was after a transaction, which only this session has.
     ///
     /// # Errors
-    /// `BadRequest` if no chain keeps that; as [`Session::past`].
+    /// `BadRequest` if no chain keeps that; as [`Session::will_read`] and [`Session::past`].
     pub(crate) async fn table_as_of(&self, table: &Arc<Table>, txn: TxnId) -> Result<Arc<Table>> {
         if sql::owns(&table.name) || record::is_path(&table.name) {
             return Err(unrecorded(&table.name));
         }
-        self.check_erased(&table.name)?;
+        self.will_read(&record::path(&table.name)).await?;
         let chain = self.chain_of(&table.name).await?;
         Box::pin(self.past(&chain, table, txn)).await
     }
@@ -95,9 +109,13 @@ impl Worker<'_> {
         if self.access().is_none() {
             return Ok(());
         }
-        let link: Link = path.parse()?;
-        let version = link.path().split_last().map_or(&[] as &[_], |(_, version)| version);
+        let subject: Link = record::subject_of(path).parse()?;
+        let version = subject.path().split_last().map_or(&[] as &[_], |(_, version)| version);
         let definition = self.registry().version(&Link::local(version)).await?;
+        let link = match record::name_of(path) {
+            Some(kept) => subject.join(&[CHAIN.into(), kept.parse()?]),
+            None => subject,
+        };
         self.check_access(&link, shape, definition.as_deref()).await
     }
 

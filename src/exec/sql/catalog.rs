@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::chain::record;
 use crate::error::Error;
+use crate::exec::data::Session;
 use crate::exec::relation::error::external;
 use crate::exec::relation::{CollectionProvider, TensorProvider};
 use crate::storage::Transaction;
@@ -163,11 +164,13 @@ impl Tables {
         self.says_keys.store(true, Ordering::Relaxed);
     }
 
-    /// Reads the names of all tables, for queries of the information schema.
-    pub(super) async fn list(&self) -> crate::error::Result<()> {
+    /// Reads the names of all tables that the request may read, for queries of the information schema.
+    pub(super) async fn list(&self, session: &Session) -> crate::error::Result<()> {
         let mut listed: BTreeMap<String, BTreeMap<String, Arc<Table>>> = BTreeMap::new();
         for (path, table) in self.txn.tables(SERVICES).await? {
-            if let Some((schema, name)) = place_of(&path).filter(|_| !is_tensor(&table)) {
+            if let Some((schema, name)) = place_of(&path).filter(|_| !is_tensor(&table))
+                && session.will_read(&path).await.is_ok()
+            {
                 listed.entry(schema.into()).or_default().insert(name.into(), table);
             }
         }

@@ -103,7 +103,7 @@ impl Plans {
         let (key, txn) = (key_of(text, params), session.txn());
         let Some(kept) = self.plans.lock().get(&key).cloned() else { return Ok(None) };
         for (table, rows) in &kept.tables {
-            session.check_erased(&table.name)?;
+            session.will_read(&table.name).await?;
             let now = txn.table(&table.name).await?;
             if now.as_ref() != Some(table) || !kept.template.suits(*rows, || rows_of(txn, table)) {
                 self.plans.lock().pop(&key);
@@ -239,14 +239,14 @@ pub(super) async fn plan(session: &Arc<Session>, mut statement: Statement, param
     // SHOW is a query of the information schema that only DataFusion's own has an answer to.
     state.config_mut().options_mut().catalog.information_schema = shows;
     if is_listed || shows {
-        tables.list().await?;
+        tables.list(session).await?;
     }
     let is_table = |name: &&TableReference| {
         let is_function = state.table_functions().contains_key(name.table());
         !is_function && !asks_what_there_is(name) && !matches!(name.schema(), Some(PAST | TENSORS))
     };
     for name in references.iter().filter(is_table) {
-        session.check_erased(&find(session.txn(), name).await?.name)?;
+        session.will_read(&find(session.txn(), name).await?.name).await?;
     }
     let plan = match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => plan,
