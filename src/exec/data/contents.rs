@@ -65,8 +65,8 @@ impl Session {
         if !path.starts_with(SERVICES) {
             return Err(no_tensor());
         }
-        self.will_read(path).await?;
         let table = self.txn.table(path).await?.ok_or_else(|| Error::not_found(path))?;
+        self.will_read(path).await?;
         let tensor = Tensor::stored(&table).ok_or_else(no_tensor)?;
         let evaluation = Evaluation::new(&self.devices, &self.txn, Arc::default());
         Ok((evaluation.frozen(&Arc::new(tensor))?, evaluation))
