@@ -1,5 +1,6 @@
 //! The host over HTTP, beside the bare server.
 
+use std::thread;
 use std::time::Instant;
 
 use crate::Effort;
@@ -11,6 +12,8 @@ use crate::table::{Samples, Table, figure, measure, micros, millis, nothing};
 
 /// Lengths of long requests, in ops.
 const OPS: [usize; 3] = [2, 200, 1_000];
+/// Numbers that a request of a busy client loops over.
+const LOOP: usize = 1_000_000;
 /// Requests before the memory of a server is looked at again.
 const REQUESTS: usize = 10_000;
 
@@ -79,6 +82,30 @@ pub fn long_requests(effort: &Effort) {
         samples_row(&mut table, format!("{ops:>4} ops, new shape: host"), &new, ratio(&new));
         samples_row(&mut table, format!("{ops:>4} ops: bare"), &echoed, nothing());
     }
+    table.print();
+    busy_requests(&host, effort);
+}
+
+/// Time until clients that each keep a core busy, at the same time, all have their reply.
+fn busy_requests(host: &Server, effort: &Effort) {
+    let title = format!("request: a loop over {LOOP} numbers for each of several clients at once (bar: ≤ 1.3)");
+    let mut table = Table::new(&title, &["clients", "ms p50", "ms p99", "samples", "this ÷ 1 client"]);
+    let request = Request::post(format!(
+        r#"{{"op":[["t",{{"/state/tuple/range":[[0,{LOOP},1]]}}],["r",{{"$t/fold":{{"item_name":"n","value":{{"s":0}},
+            "op":{{"/state/scalar/op/post":[["_return",{{"s":{{"$s/add":{{"r":{{"$n":[]}}}}}}}}]]}}}}}}]]}}"#
+    ));
+    let request = request.to_bytes();
+    let at_once = |clients: usize| {
+        let mut clients: Vec<Client> = (0..clients).map(|_| Client::connect(host.port)).collect();
+        let send = |()| {
+            thread::scope(|scope| clients.iter_mut().for_each(|client| drop(scope.spawn(|| client.send(&request)))));
+        };
+        measure(effort.request, || (), send)
+    };
+    let alone = at_once(1);
+    let both = at_once(WORKERS);
+    samples_row(&mut table, "1".into(), &alone, nothing());
+    samples_row(&mut table, WORKERS.to_string(), &both, figure(both.p50() / alone.p50()));
     table.print();
 }
 

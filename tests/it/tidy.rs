@@ -301,7 +301,8 @@ fn dependencies() -> Vec<String> {
 fn every_dependency_is_used_and_explained() {
     let files: Vec<File> = ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, &["rs"])).collect();
     let is_used = |name: &str| {
-        let forms = [format!("{name}::"), format!("{name}!")].map(|form| form.replace('-', "_"));
+        let forms =
+            [format!("{name}::"), format!("{name}!"), format!("{name} as _;")].map(|form| form.replace('-', "_"));
         files.iter().any(|file| forms.iter().any(|form| words(&file.text, form).next().is_some()))
     };
     let dependencies = dependencies();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, RecordBatch};
+use arrow::array::{AsArray as _, BinaryViewArray, ByteView, MAX_INLINE_VIEW_LEN, RecordBatch};
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::UInt64Type;
 use futures::TryStreamExt as _;
@@ -12,10 +12,11 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::Evaluation;
+use super::region::apart;
 use crate::error::{Error, Result};
 use crate::value::number::cast::{cast, to_f64};
 use crate::value::number::compare::is_truthy;
-use crate::value::tensor::elements::width;
+use crate::value::tensor::elements::{align, width};
 use crate::value::tensor::{Content, Distribution, Elements, Entries, Initial};
 use crate::value::{Number, NumberClass, Tensor};
 
@@ -34,14 +35,15 @@ impl Evaluation {
         if content.is_empty() {
             return self.initial(tensor, initial, range).await;
         }
-        let block_len = Elements::block_len(tensor.dtype());
+        let dtype = tensor.dtype();
+        let block_len = Elements::block_len(dtype);
         let blocks = range.start / block_len..range.end.div_ceil(block_len);
         let mut pieces = Vec::new();
         let mut at = range.start;
         let mut batches = content.read(blocks);
         while let Some(batch) = batches.try_next().await? {
-            for (block, bytes) in rows(&batch)? {
-                let elements = Elements::try_new(tensor.dtype(), Buffer::from_slice_ref(bytes))?;
+            for (block, bytes) in rows(&batch, align(dtype))? {
+                let elements = Elements::try_new(dtype, bytes)?;
                 let start = block * block_len;
                 if elements.len() as u64 != block_len.min(tensor.size() - start) {
                     return Err(Error::internal(format!("block {block} of a tensor has {} elements", elements.len())));
@@ -58,7 +60,7 @@ impl Evaluation {
         if at < range.end {
             pieces.push(self.initial(tensor, initial, at..range.end).await?);
         }
-        joined(tensor.dtype(), &pieces)
+        apart(len(&range)?, move || joined(dtype, &pieces)).await
     }
 
     /// What a constructor says.
@@ -77,14 +79,27 @@ impl Evaluation {
     }
 }
 
-/// The numbers of blocks, and their bytes.
-fn rows(batch: &RecordBatch) -> Result<Vec<(u64, &[u8])>> {
+/// The numbers of blocks, and their bytes, which begin at a multiple of `align`.
+fn rows(batch: &RecordBatch, align: usize) -> Result<Vec<(u64, Buffer)>> {
     let keys = batch.column(0).as_primitive_opt::<UInt64Type>();
     let bytes = batch.column(1).as_binary_view_opt();
     let (Some(keys), Some(bytes)) = (keys, bytes) else {
         return Err(Error::internal("the rows of a dense tensor are not blocks"));
     };
-    Ok((0..batch.num_rows()).map(|row| (keys.value(row), bytes.value(row))).collect())
+    Ok((0..batch.num_rows()).map(|row| (keys.value(row), bytes_at(bytes, row, align))).collect())
+}
+
+/// The bytes of a row, where they are; copied only if they are in the view itself or not aligned.
+fn bytes_at(values: &BinaryViewArray, row: usize, align: usize) -> Buffer {
+    let view = ByteView::from(values.views()[row]);
+    if view.length > MAX_INLINE_VIEW_LEN {
+        let buffer = &values.data_buffers()[view.buffer_index as usize];
+        let bytes = buffer.slice_with_length(view.offset as usize, view.length as usize);
+        if bytes.as_ptr().align_offset(align) == 0 {
+            return bytes;
+        }
+    }
+    Buffer::from_slice_ref(values.value(row))
 }
 
 fn len(range: &Range<u64>) -> Result<usize> {
@@ -190,10 +205,30 @@ pub(super) fn scatter(dtype: NumberClass, entries: &Entries, range: Range<u64>) 
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{ArrayRef, BinaryViewBuilder, UInt64Array};
+
     use super::*;
 
     fn numbers(elements: &Elements) -> Vec<f64> {
         elements.iter().map(to_f64).collect()
+    }
+
+    #[test]
+    fn blocks_are_read_where_they_are() {
+        let block = Buffer::from_vec((0..100u64).collect::<Vec<u64>>());
+        let mut values = BinaryViewBuilder::new();
+        values.append_value([7; 8]);
+        let at = values.append_block(block.clone());
+        values.try_append_view(at, 8, 80).unwrap();
+        values.try_append_view(at, 4, 80).unwrap();
+        let columns: [ArrayRef; 2] = [Arc::new(UInt64Array::from(vec![1, 2, 5])), Arc::new(values.finish())];
+        let batch = RecordBatch::try_from_iter(["key", "value"].into_iter().zip(columns)).unwrap();
+        let rows = rows(&batch, 8).unwrap();
+        assert_eq!(rows.iter().map(|(key, _)| *key).collect::<Vec<u64>>(), [1, 2, 5]);
+        let bytes: Vec<&[u8]> = rows.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        assert_eq!(bytes, [&[7; 8], &block[8..88], &block[4..84]]);
+        assert_eq!(rows[1].1.as_ptr(), block[8..].as_ptr());
+        assert!(rows.iter().all(|(_, bytes)| bytes.as_ptr().align_offset(8) == 0));
     }
 
     #[test]

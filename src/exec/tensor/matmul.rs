@@ -49,9 +49,14 @@ impl Evaluation {
     /// Products of matrices with the same numbers.
     async fn multiplied(&self, l: &Arc<Tensor>, r: &Arc<Tensor>, plan: Plan, batch: Range<u64>) -> Result<Elements> {
         let (l_len, r_len) = (plan.rows * plan.inner, plan.inner * plan.cols);
-        let l = self.piece(l, batch.start * l_len..batch.end * l_len).await?;
-        let r = self.piece(r, batch.start * r_len..batch.end * r_len).await?;
-        self.multiply(l, r, batch.end - batch.start, plan).await
+        let (l_range, r_range) = (batch.start * l_len..batch.end * l_len, batch.start * r_len..batch.end * r_len);
+        let (left, right) = if Arc::ptr_eq(l, r) {
+            let elements = self.piece(l, l_range).await?;
+            (elements.clone(), elements)
+        } else {
+            futures::try_join!(self.piece(l, l_range), self.piece(r, r_range))?
+        };
+        self.multiply(left, right, batch.end - batch.start, plan).await
     }
 
     /// Some rows of one matrix of the result.

@@ -75,7 +75,10 @@ impl Evaluation {
 }
 
 /// Does work on so many elements, on another thread if these are many.
-async fn apart<T: Send + 'static>(len: usize, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn apart<T: Send + 'static>(
+    len: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     if len <= INLINE_LEN {
         return work();
     }

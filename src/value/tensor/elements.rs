@@ -170,7 +170,7 @@ fn part_width(dtype: NumberClass) -> usize {
 }
 
 /// What the address of elements is a multiple of.
-fn align(dtype: NumberClass) -> usize {
+pub fn align(dtype: NumberClass) -> usize {
     part_width(dtype)
 }
 

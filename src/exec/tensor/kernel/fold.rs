@@ -1,13 +1,12 @@
 //! Reductions of all elements to one number.
 
-use burn::tensor::{Float, Int};
 use num_complex::Complex64;
 
 use super::chunk::{Chunk, is_cpu, unordered};
 use super::complex;
 use super::native::{Integer, Real, for_integer, for_real, unexpected};
-use super::reduce::{largest, smallest, sum};
-use super::transfer::in_memory;
+use super::reduce::{in_lanes, largest, smallest, sum};
+use super::transfer::read;
 use crate::error::{Error, Result};
 use crate::value::number::Complex32;
 use crate::value::number::compare::{is_truthy, partial_compare};
@@ -30,13 +29,17 @@ impl Chunk {
             (Reduction::Max, chunk @ Chunk::Bool(_)) => Ok(Number::Bool(one_bool(chunk, Reduction::Any)?)),
             (Reduction::Min, chunk @ Chunk::Bool(_)) => Ok(Number::Bool(one_bool(chunk, Reduction::All)?)),
             (op, chunk @ Chunk::Bool(_)) => chunk.cast(NumberClass::I64)?.fold(op),
-            (op, Chunk::Int(class, tensor)) => for_integer!(class, T => integers(op, &in_memory::<T, Int>(tensor)?)),
+            (op, Chunk::Int(class, tensor)) => {
+                for_integer!(class, T => read(tensor, |elements: &[T]| integers(op, elements)))
+            }
             (op, chunk @ Chunk::Float(..)) if !is_cpu(&chunk.device()) => {
                 let len = chunk.len();
                 let one = chunk.reduce(op, 1, len, 1)?.download()?;
                 Ok(one.get(0))
             }
-            (op, Chunk::Float(class, tensor)) => for_real!(class, T => reals(op, &in_memory::<T, Float>(tensor)?)),
+            (op, Chunk::Float(class, tensor)) => {
+                for_real!(class, T => read(tensor, |elements: &[T]| reals(op, elements)))
+            }
             (op, Chunk::Complex(class, re, im)) => complexes(op, class, &complex::numbers(class, re, im)?),
         }
     }
@@ -101,8 +104,8 @@ fn reals<T: Real>(op: Reduction, elements: &[T]) -> Result<Number> {
     let folded = match op {
         Reduction::Sum => T::narrow(sum(elements, T::wide)),
         Reduction::Product => T::narrow(elements.iter().fold(1f64, |product, element| product * element.wide())),
-        Reduction::Max => elements.iter().copied().fold(T::narrow(f64::NEG_INFINITY), largest),
-        Reduction::Min => elements.iter().copied().fold(T::INFINITY, smallest),
+        Reduction::Max => in_lanes(elements, T::narrow(f64::NEG_INFINITY), largest),
+        Reduction::Min => in_lanes(elements, T::INFINITY, smallest),
         Reduction::All | Reduction::Any => return Err(Error::internal("a reduction of no floats")),
     };
     Ok(folded.number())

@@ -1,13 +1,13 @@
 //! Reductions along an axis.
 
 use burn::tensor::kind::Ordered;
-use burn::tensor::{Bool, Float, Int, Tensor};
+use burn::tensor::{Bool, Tensor};
 use num_complex::Complex64;
 
 use super::chunk::{Chunk, different, is_cpu, ordered, part_class};
 use super::complex;
 use super::native::{Integer, Real, for_integer, for_real, unexpected};
-use super::transfer::{bools, bools_in_memory, floats, in_memory, integers};
+use super::transfer::{bools, bools_in_memory, floats, integers, read};
 use crate::error::{Error, Result};
 use crate::value::NumberClass;
 use crate::value::tensor::Reduction;
@@ -47,12 +47,12 @@ impl Chunk {
             (Reduction::Min, chunk @ Chunk::Bool(_)) => logic(Reduction::All, chunk, axes),
             (op, chunk @ Chunk::Bool(_)) => chunk.cast(NumberClass::I64)?.reduce(op, outer, len, inner),
             (op, Chunk::Int(class, tensor)) if is_cpu(&device) => for_integer!(class, T => {
-                let elements = in_memory::<T, Int>(tensor)?;
-                Ok(Chunk::Int(class, integers(integers_reduced(op, &elements, axes)?, &device)))
+                let reduced = read(tensor, |elements: &[T]| integers_reduced(op, elements, axes))?;
+                Ok(Chunk::Int(class, integers(reduced, &device)))
             }),
             (op, Chunk::Float(class, tensor)) if is_cpu(&device) => for_real!(class, T => {
-                let elements = in_memory::<T, Float>(tensor)?;
-                Ok(Chunk::Float(class, floats(reals_reduced(op, &elements, axes)?, &device)))
+                let reduced = read(tensor, |elements: &[T]| reals_reduced(op, elements, axes))?;
+                Ok(Chunk::Float(class, floats(reduced, &device)))
             }),
             (op, Chunk::Int(class, tensor)) => Ok(Chunk::Int(class, on_device(op, class, tensor, axes)?)),
             (op, Chunk::Float(class, tensor)) => Ok(Chunk::Float(class, on_device(op, class, tensor, axes)?)),
@@ -110,10 +110,10 @@ fn logic(op: Reduction, chunk: Chunk, axes: Axes) -> Result<Chunk> {
 
 fn integers_reduced<T: Integer>(op: Reduction, elements: &[T], axes: Axes) -> Result<Vec<T>> {
     Ok(match op {
-        Reduction::Sum => along(elements, axes, T::default(), T::plus),
-        Reduction::Product => along(elements, axes, T::usize_as(1), T::times),
-        Reduction::Max => along(elements, axes, T::LEAST, Ord::max),
-        Reduction::Min => along(elements, axes, T::GREATEST, Ord::min),
+        Reduction::Sum => along_in_lanes(elements, axes, T::default(), T::plus),
+        Reduction::Product => along_in_lanes(elements, axes, T::usize_as(1), T::times),
+        Reduction::Max => along_in_lanes(elements, axes, T::LEAST, Ord::max),
+        Reduction::Min => along_in_lanes(elements, axes, T::GREATEST, Ord::min),
         Reduction::All | Reduction::Any => {
             return Err(Error::internal("whether integers are true was asked as a number"));
         }
@@ -128,8 +128,8 @@ fn reals_reduced<T: Real>(op: Reduction, elements: &[T], axes: Axes) -> Result<V
         }
         Reduction::Sum => narrow(along(elements, axes, 0f64, |sum, element| sum + element.wide())),
         Reduction::Product => narrow(along(elements, axes, 1f64, |product, element| product * element.wide())),
-        Reduction::Max => along(elements, axes, T::narrow(f64::NEG_INFINITY), largest),
-        Reduction::Min => along(elements, axes, T::INFINITY, smallest),
+        Reduction::Max => along_in_lanes(elements, axes, T::narrow(f64::NEG_INFINITY), largest),
+        Reduction::Min => along_in_lanes(elements, axes, T::INFINITY, smallest),
         Reduction::All | Reduction::Any => {
             return Err(Error::internal("whether floats are true was asked as a number"));
         }
@@ -159,6 +159,25 @@ pub(super) fn along<T: Copy, A: Copy>(elements: &[T], axes: Axes, start: A, f: i
         }
     }
     totals
+}
+
+/// The same as [`along`], for a function to which the order does not matter.
+fn along_in_lanes<T: Copy>(elements: &[T], axes: Axes, start: T, f: impl Fn(T, T) -> T) -> Vec<T> {
+    match axes.inner {
+        1 => elements.chunks_exact(axes.len.max(1)).map(|row| in_lanes(row, start, &f)).collect(),
+        _ => along(elements, axes, start, f),
+    }
+}
+
+/// Folds elements by a function to which the order does not matter, and `start` neither.
+pub(super) fn in_lanes<T: Copy>(elements: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
+    let mut totals = [start; 2 * LANES];
+    let rows = elements.chunks_exact(totals.len());
+    let rest = rows.remainder().iter().fold(start, |total, element| f(total, *element));
+    for row in rows {
+        totals.iter_mut().zip(row).for_each(|(total, element)| *total = f(*total, *element));
+    }
+    totals.into_iter().fold(rest, f)
 }
 
 /// A sum whose rounding errors grow with the logarithm of the number of elements (pairwise summation, as in numpy). Elements are

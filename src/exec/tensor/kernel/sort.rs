@@ -2,11 +2,9 @@
 
 use std::cmp::Ordering;
 
-use burn::tensor::{Float, Int};
-
 use super::chunk::{Chunk, different, ordered};
 use super::native::{Real, for_integer, for_real, unexpected};
-use super::transfer::{bools_in_memory, in_memory, integers};
+use super::transfer::{bools_in_memory, integers, read};
 use crate::error::Result;
 use crate::value::NumberClass;
 
@@ -25,12 +23,12 @@ impl Chunk {
             Chunk::Bool(tensor) => sorted(&bools_in_memory(tensor)?, len, Ord::cmp),
             Chunk::Int(class, tensor) => {
                 let positions: Result<Vec<i64>> =
-                    for_integer!(class, T => Ok(sorted(&in_memory::<T, Int>(tensor)?, len, Ord::cmp)));
+                    for_integer!(class, T => read(tensor, |elements: &[T]| Ok(sorted(elements, len, Ord::cmp))));
                 positions?
             }
             Chunk::Float(class, tensor) => {
                 let positions: Result<Vec<i64>> =
-                    for_real!(class, T => Ok(sorted(&in_memory::<T, Float>(tensor)?, len, nan_last)));
+                    for_real!(class, T => read(tensor, |elements: &[T]| Ok(sorted(elements, len, nan_last))));
                 positions?
             }
             Chunk::Complex(class, ..) => {

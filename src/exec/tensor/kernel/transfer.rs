@@ -124,6 +124,18 @@ pub(super) fn in_memory<T: Element, K: Basic>(tensor: Tensor<1, K>) -> Result<Ve
     data.try_into_vec_as().map_err(|error| Error::internal(error.to_string()))
 }
 
+/// What a function makes of the elements of a tensor, which on the CPU are read where they are.
+pub(super) fn read<T: Element, K: Basic, R>(
+    tensor: Tensor<1, K>,
+    function: impl FnOnce(&[T]) -> Result<R>,
+) -> Result<R> {
+    if tensor.dims() == [0] {
+        return function(&[]);
+    }
+    let data = tensor.try_into_data_as::<T>().map_err(|error| Error::internal(error.to_string()))?;
+    function(data.as_slice().map_err(|error| Error::internal(error.to_string()))?)
+}
+
 /// The elements of a tensor of booleans as bytes, 0 or 1.
 pub(super) fn bools_in_memory(tensor: Tensor<1, Bool>) -> Result<Vec<u8>> {
     Ok(in_memory::<bool, Bool>(tensor)?.into_iter().map(u8::from).collect())

@@ -184,7 +184,7 @@ impl Evaluation {
     }
 
     /// The entries of an operand, which are asked for twice.
-    async fn kept_entries(&self, tensor: &Arc<Tensor>) -> Result<Entries> {
+    pub(super) async fn kept_entries(&self, tensor: &Arc<Tensor>) -> Result<Entries> {
         let cell = {
             let mut kept = self.memo.kept.lock();
             let new = || (Arc::clone(tensor), Arc::default());

@@ -2,6 +2,7 @@
 //! multiplication and permuted transposition", 1978).
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::Evaluation;
@@ -10,7 +11,7 @@ use super::view::check_len;
 use super::without_zeros;
 use crate::error::Result;
 use crate::value::tensor::{Elements, Entries};
-use crate::value::{Number, NumberClass, Tensor};
+use crate::value::{NumberClass, Tensor};
 
 /// Columns of a result whose rows are added up in an array instead of a map.
 const ARRAY_COLUMNS: u64 = 1 << 20;
@@ -31,7 +32,7 @@ impl Evaluation {
         l: &Arc<Tensor>,
         r: &Arc<Tensor>,
     ) -> Result<Entries> {
-        let (left, right) = (self.entries(l).await?, self.entries(r).await?);
+        let (left, right) = (self.kept_entries(l).await?, self.kept_entries(r).await?);
         let (l_dims, r_dims) = (l.shape().dims(), r.shape().dims());
         let (rows, inner) = (l_dims[l_dims.len() - 2], l_dims[l_dims.len() - 1]);
         let sizes = Sizes { rows, inner, cols: r_dims[r_dims.len() - 1] };
@@ -41,62 +42,57 @@ impl Evaluation {
             .map(|at| (super::super::matmul::matrix_of(tensor, l, at), super::super::matmul::matrix_of(tensor, r, at)))
             .collect();
         let dtype = tensor.dtype();
-        self.on_device([], usize::MAX, move |_| {
-            let (offsets, numbers) = computed_in!(dtype, products(&pairs, sizes, &left, &right))?;
-            without_zeros(offsets.into(), Elements::from_numbers(dtype, numbers))
-        })
-        .await
+        self.on_device([], usize::MAX, move |_| computed_in!(dtype, products(dtype, &pairs, sizes, &left, &right)))
+            .await
     }
 }
 
 /// The products of pairs of matrices, given by their numbers in the operands.
 fn products<T: Arithmetic>(
+    dtype: NumberClass,
     pairs: &[(u64, u64)],
     sizes: Sizes,
     l: &Entries,
     r: &Entries,
-) -> Result<(Vec<u64>, Vec<Number>)> {
+) -> Result<Entries> {
     let (left, right) = (T::all(&l.values), T::all(&r.values));
-    let (mut offsets, mut numbers) = (Vec::new(), Vec::new());
+    let (mut offsets, mut sums) = (Vec::new(), Vec::new());
     let mut row_sum = RowSum::new(sizes.cols);
     for (at, (l_at, r_at)) in (0..).zip(pairs) {
-        let l_start = l_at * sizes.rows * sizes.inner;
-        let r_start = r_at * sizes.inner * sizes.cols;
-        let rows_of_r = row_starts(r, r_start, sizes);
-        let first = l.offsets.partition_point(|offset| *offset < l_start);
-        let last = l.offsets.partition_point(|offset| *offset < l_start + sizes.rows * sizes.inner);
-        let entries = (first..last).map(|at| (l.offsets[at] - l_start, at));
-        let entries: Vec<(u64, u64, usize)> =
-            entries.map(|(place, at)| (place / sizes.inner, place % sizes.inner, at)).collect();
-        for row in entries.chunk_by(|l, r| l.0 == r.0) {
-            for (_, inner, l_at) in row {
-                let Some(range) = rows_of_r.get(inner) else { continue };
-                for r_at in range.clone() {
-                    let col = (r.offsets[r_at] - r_start) % sizes.cols;
-                    row_sum.add(col, left[*l_at].times(right[r_at]));
+        let (l_start, r_start) = (l_at * sizes.rows * sizes.inner, r_at * sizes.inner * sizes.cols);
+        let of_l = entries_within(l, l_start, sizes.rows * sizes.inner);
+        let of_r = entries_within(r, r_start, sizes.inner * sizes.cols);
+        let row_of = |offset: u64| (offset - l_start) / sizes.inner;
+        let mut l_at = of_l.start;
+        for row in l.offsets[of_l].chunk_by(|a, b| row_of(*a) == row_of(*b)) {
+            let number = row_of(row[0]);
+            let first = l_start + number * sizes.inner;
+            // The rows of `r` that are needed are in ascending order.
+            let mut r_at = of_r.start;
+            for (offset, l_value) in row.iter().zip(&left[l_at..]) {
+                let r_row = r_start + (offset - first) * sizes.cols;
+                r_at += r.offsets[r_at..of_r.end].partition_point(|offset| *offset < r_row);
+                let cols = r.offsets[r_at..of_r.end].iter().map(|offset| offset - r_row);
+                for (col, r_value) in cols.take_while(|col| *col < sizes.cols).zip(&right[r_at..]) {
+                    row_sum.add(col, l_value.times(*r_value));
                 }
             }
-            let start = (at * sizes.rows + row[0].0) * sizes.cols;
+            l_at += row.len();
+            let start = (at * sizes.rows + number) * sizes.cols;
             row_sum.take(|col, sum| {
                 offsets.push(start + col);
-                numbers.push(sum.number());
+                sums.push(sum);
             });
             check_len(offsets.len() as u64, 1)?;
         }
     }
-    Ok((offsets, numbers))
+    without_zeros(offsets.into(), Elements::from_numbers(dtype, sums.into_iter().map(T::number)))
 }
 
-/// Where the entries of each row of a matrix are.
-fn row_starts(entries: &Entries, start: u64, sizes: Sizes) -> HashMap<u64, std::ops::Range<usize>> {
-    let first = entries.offsets.partition_point(|offset| *offset < start);
-    let last = entries.offsets.partition_point(|offset| *offset < start + sizes.inner * sizes.cols);
-    let mut rows: HashMap<u64, std::ops::Range<usize>> = HashMap::new();
-    for at in first..last {
-        let row = (entries.offsets[at] - start) / sizes.cols;
-        rows.entry(row).or_insert(at..at).end = at + 1;
-    }
-    rows
+/// Where the entries are whose numbers are `start` or one of the `len - 1` after it.
+fn entries_within(entries: &Entries, start: u64, len: u64) -> Range<usize> {
+    let place = |number: u64| entries.offsets.partition_point(|offset| *offset < number);
+    place(start)..place(start + len)
 }
 
 /// A row of the result that is being added up.
