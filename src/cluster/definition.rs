@@ -185,7 +185,7 @@ const PRIVATE: u16 = 0o770;
 /// The modes of members, by their names.
 fn modes(entries: &Entries) -> Result<BTreeMap<Id, u16>> {
     let Some((_, doc)) = entries.iter().find(|(name, _)| &**name == MODES) else { return Ok(BTreeMap::new()) };
-    let Doc::Map(modes) = doc else { return Ok(BTreeMap::new()) };
+    let Doc::Map(modes) = doc else { return Err(Error::bad_request("modes are a map from members to numbers")) };
     let mode = |(name, mode): &(Arc<str>, Doc)| {
         let expected = || Error::bad_request("a mode is a number of nine bits, such as 504 (0o770)").within(name);
         if !entries.iter().any(|(key, _)| key == name) {
@@ -200,7 +200,11 @@ fn modes(entries: &Entries) -> Result<BTreeMap<Id, u16>> {
 
 /// Every option must be that of a chain.
 fn check_options(entries: &Entries, options: Option<&Doc>) -> Result<()> {
-    let Some(Doc::Map(options)) = options else { return Ok(()) };
+    let options = match options {
+        None => return Ok(()),
+        Some(Doc::Map(options)) => options,
+        Some(_) => return Err(Error::bad_request("the options of chains are a map from their names").within(POLICY)),
+    };
     let is_chain = |name: &str| entries.iter().any(|(key, doc)| &**key == name && declaration::is_chain(doc));
     match options.iter().find(|(name, _)| !is_chain(name)) {
         Some((name, _)) => Err(Error::bad_request(format!("there is no chain {name:?}")).within(name).within(POLICY)),

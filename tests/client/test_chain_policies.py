@@ -76,6 +76,7 @@ REFUSED = {
     "an option of another kind": {"t": chain("backup", TABLE), "chain_policy": {"t": {"owner": "sku"}}},
     "an option for a chain that has none": {"t": chain("sync", TABLE), "chain_policy": {"t": {"max_age": 1}}},
     "a policy that names no chain": {"t": chain("backup", TABLE), "chain_policy": {"u": {"max_age": 1}}},
+    "a policy that is no map": {"t": chain("backup", TABLE), "chain_policy": [["t", {"max_age": 1}]]},
     "options in both places": {"t": chain("backup", TABLE, {"max_age": 1}), "chain_policy": {"t": {"max_age": 1}}},
     "an age that is not positive": {"t": chain("backup", TABLE, {"max_age": 0})},
     "an age that is no number": {"t": chain("backup", TABLE, {"max_age": "old"})},

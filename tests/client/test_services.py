@@ -277,7 +277,7 @@ def test_names_that_belong_to_the_host(host):
             host.put(parent, name, False)
 
 
-@pytest.mark.parametrize("modes", [{"n": 512}, {"n": "x"}, {"nope": 504}], ids=str)
+@pytest.mark.parametrize("modes", [{"n": 512}, {"n": "x"}, {"nope": 504}, [["n", 504]], 5], ids=str)
 def test_faulty_modes(host, modes):
     with pytest.raises(tc.error.BadRequest):
         raw(host, {"n": {"/state/chain/sync": [0]}, "modes": modes})

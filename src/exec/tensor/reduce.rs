@@ -66,11 +66,16 @@ impl Evaluation {
         let mut total: Option<Elements> = None;
         // If the row is cut along its inner axis, one step of the other at a time, else as many as make a piece.
         let steps = if width < plan.inner { 1 } else { (PIECE_LEN / plan.inner).max(1) };
-        for len in ranges(0..plan.len, steps) {
+        let part = |len: Range<u64>| {
             let start = outer.start * slab + len.start * plan.inner;
             let range = start + inner.start..start + (len.end - len.start - 1) * plan.inner + inner.end;
-            let elements = self.piece(of, range).await?;
-            let part = self.reduce(elements, op, dtype, (1, len.end - len.start, width)).await?;
+            async move {
+                let elements = self.piece(of, range).await?;
+                self.reduce(elements, op, dtype, (1, len.end - len.start, width)).await
+            }
+        };
+        let mut parts = stream::iter(ranges(0..plan.len, steps)).map(part).buffered(PARALLEL);
+        while let Some(part) = parts.try_next().await? {
             total = Some(match total {
                 None => part,
                 Some(total) => self.merged(op, total, part).await?,
