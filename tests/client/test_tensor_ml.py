@@ -94,7 +94,7 @@ def test_the_libraries_are_there(models, patient):
     for name in ("nn/0.0.0/Layer", "nn/0.0.0/NeuralNet", "optimizer/0.0.0/Optimizer"):
         assert isinstance(host.get(f"/class/ml/{name}"), dict)
     # what was installed is still known to be the same
-    host.install(tc.ml.service.NeuralNets())
+    install(host, tc.ml.service.NeuralNets)
 
 
 def test_linear(models):

@@ -183,7 +183,7 @@ impl Evaluation {
         super::super::leaf::joined(tensor.dtype(), &parts)
     }
 
-    /// The entries of an operand, which are asked for twice.
+    /// The entries of an operand, which may be asked for again.
     pub(super) async fn kept_entries(&self, tensor: &Arc<Tensor>) -> Result<Entries> {
         let cell = {
             let mut kept = self.memo.kept.lock();
